@@ -1,0 +1,57 @@
+// Package job is what the host and the guest's init say to each other over the
+// shared folder: a Job from the host, Events from the guest.
+//
+// The host writes the job to FileName in the shared folder before the guest
+// boots. The guest writes one JSON object per line to the file ControlName,
+// which the host's 9P server hands over as it is written: when the write
+// returns, the host has taken note, so the engine's counters can be told apart
+// by suite.
+package job
+
+import "github.com/qcemu/qcemu/report"
+
+const (
+	FileName    = "job.json" // in the shared folder's root
+	ControlName = "control"  // synthetic: not a file on the host
+	OutDir      = "out"      // artifacts of the suites, one folder each
+	MountPoint  = "/host"    // of the shared folder in the guest
+	PortName    = "org.qcemu.share"
+)
+
+// Driver names of Job.Driver: which pair of modules init loads.
+const (
+	Stock  = "stock"  // as the kernel tree has them
+	Series = "series" // with BAM locking and register I/O through BAM
+)
+
+// Job tells the guest what to do.
+type Job struct {
+	Driver string   `json:"driver"`
+	Suites []string `json:"suites"` // in this order
+	Seed   int64    `json:"seed"`   // for whatever a suite draws by chance
+	Shell  bool     `json:"shell,omitempty"`
+	// SuiteTimeout is the limit for one suite, in seconds of guest time. 0: none.
+	SuiteTimeout int `json:"suite_timeout,omitempty"`
+	// Module directories in the initramfs, by driver.
+	ModuleDirs map[string]string `json:"module_dirs,omitempty"`
+}
+
+// Event types.
+const (
+	Booted     = "booted"      // init runs, the share is mounted: Kernel
+	SuiteBegin = "suite-begin" // Suite
+	CaseDone   = "case"        // Case
+	Progress   = "progress"    // Suite, Text
+	SuiteEnd   = "suite-end"   // Suite
+	Failed     = "failed"      // init itself could not go on: Text
+	Finished   = "finished"    // all suites are through, power-off follows
+)
+
+// Event is one line from the guest.
+type Event struct {
+	Type   string       `json:"type"`
+	Suite  string       `json:"suite,omitempty"`
+	Kernel string       `json:"kernel,omitempty"` // uname -r
+	Text   string       `json:"text,omitempty"`
+	Case   *report.Case `json:"case,omitempty"`
+}

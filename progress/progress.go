@@ -1,0 +1,135 @@
+// Package progress tells a person how far a long step is: on a terminal by one
+// line that is rewritten, elsewhere by a line now and then.
+package progress
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// quiet is the time between two lines of one step when the output is no terminal.
+const quiet = 30 * time.Second
+
+// Printer writes the progress of steps, one step at a time. A nil *Printer is
+// silent.
+type Printer struct {
+	mu   sync.Mutex
+	w    io.Writer
+	tty  bool
+	live bool // the cursor stands behind an unfinished line
+}
+
+// New returns a printer that writes to w.
+func New(w io.Writer) *Printer {
+	p := &Printer{w: w}
+	if f, ok := w.(*os.File); ok {
+		p.tty = term.IsTerminal(int(f.Fd()))
+	}
+	return p
+}
+
+// Printf writes a line of its own.
+func (p *Printer) Printf(format string, args ...any) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+	fmt.Fprintf(p.w, format+"\n", args...)
+}
+
+func (p *Printer) clear() {
+	if p.live {
+		fmt.Fprint(p.w, "\r\x1b[K")
+		p.live = false
+	}
+}
+
+// Step is one long step, from Begin to End. Its methods may be called from any
+// goroutine.
+type Step struct {
+	p     *Printer
+	what  string
+	start time.Time
+	last  time.Time
+}
+
+// Begin starts a step and says so.
+func (p *Printer) Begin(format string, args ...any) *Step {
+	now := time.Now()
+	s := &Step{p: p, what: fmt.Sprintf(format, args...), start: now, last: now}
+	if p != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.clear()
+		if p.tty {
+			fmt.Fprintf(p.w, "  %s", s.what)
+			p.live = true
+		} else {
+			fmt.Fprintf(p.w, "  %s ...\n", s.what)
+		}
+	}
+	return s
+}
+
+// Update says how far the step is; total 0 means that nobody knows.
+func (s *Step) Update(done, total int64, unit string) {
+	switch {
+	case total > 0:
+		s.Note("%d of %d %s (%d %%)", done, total, unit, done*100/total)
+	default:
+		s.Note("%d %s", done, unit)
+	}
+}
+
+// Note says what the step is at.
+func (s *Step) Note(format string, args ...any) {
+	p := s.p
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	wait := quiet
+	if p.tty {
+		wait = 100 * time.Millisecond
+	}
+	if now.Sub(s.last) < wait {
+		return
+	}
+	s.last = now
+	line := fmt.Sprintf("  %s: %s, %s", s.what, fmt.Sprintf(format, args...), took(now.Sub(s.start)))
+	if p.tty {
+		fmt.Fprint(p.w, "\r\x1b[K", line)
+		p.live = true
+		return
+	}
+	fmt.Fprintln(p.w, line)
+}
+
+// End closes the step.
+func (s *Step) End(err error) {
+	p := s.p
+	if p == nil {
+		return
+	}
+	word := "done"
+	if err != nil {
+		word = "failed"
+	}
+	p.Printf("  %s: %s, %s", s.what, word, took(time.Since(s.start)))
+}
+
+func took(d time.Duration) string {
+	if d < time.Minute {
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return fmt.Sprintf("%d min %02d s", int(d.Minutes()), int(d.Seconds())%60)
+}
