@@ -1,0 +1,156 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/qcemu/qcemu/devices/attest"
+)
+
+// line is one row of the table: the cases of a suite for one algorithm, and
+// what the engine did for it meanwhile.
+type line struct {
+	suite, algorithm string
+	count            Count
+	engine           attest.Total
+	hasCases         bool
+}
+
+// lines joins cases and engine counts. engineName maps a kernel driver name to
+// the engine's name of the algorithm ("xts-aes-qce" to "xts-aes"), "" if it has
+// none.
+func (r *Run) lines(engineName func(driver string) string) []line {
+	var out []line
+	for i := range r.Suites {
+		s := &r.Suites[i]
+		byAlg := map[string]*line{}
+		at := func(alg string) *line {
+			l := byAlg[alg]
+			if l == nil {
+				l = &line{suite: s.Name, algorithm: alg}
+				byAlg[alg] = l
+			}
+			return l
+		}
+		cases := map[string][]Case{}
+		for _, c := range s.Cases {
+			name := cmp.Or(engineName(c.Algorithm), c.Algorithm)
+			cases[name] = append(cases[name], c)
+		}
+		for name, cs := range cases {
+			l := at(name)
+			l.count, l.hasCases = Tally(cs), true
+		}
+		for _, row := range r.Attestation {
+			if row.Suite != s.Name {
+				continue
+			}
+			l := at(cmp.Or(row.Algorithm, "(unknown)"))
+			l.engine.Requests += row.Requests
+			l.engine.Bytes += row.Bytes
+			l.engine.ByCommand += row.ByCommand
+			l.engine.Locked += row.Locked
+		}
+		first := len(out)
+		for _, l := range byAlg {
+			out = append(out, *l)
+		}
+		slices.SortFunc(out[first:], func(a, b line) int { return cmp.Compare(a.algorithm, b.algorithm) })
+	}
+	return out
+}
+
+// WriteTable writes the result for a person.
+func (r *Run) WriteTable(w io.Writer, engineName func(driver string) string) error {
+	fmt.Fprintf(w, "driver %s, SoC %s, kernel %s, QEMU %s, seed %d, %.0f s\n\n", r.Driver, r.SoC, r.Kernel, r.QEMU, r.Seed, r.Seconds)
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "suite\talgorithm\tpassed\tfailed\texpected\tskipped\trequests\tbytes\tby commands\tlocked\t")
+	prev := ""
+	for _, l := range r.lines(engineName) {
+		suite := l.suite
+		if suite == prev {
+			suite = ""
+		}
+		prev = l.suite
+		cases := "\t\t\t"
+		if l.hasCases {
+			cases = fmt.Sprintf("%d\t%d\t%d\t%d", l.count.Pass, l.count.Fail, l.count.XFail, l.count.Skip)
+		}
+		engine := "0\t0\t0\t0"
+		if l.engine.Requests > 0 {
+			engine = fmt.Sprintf("%d\t%d\t%d\t%d", l.engine.Requests, l.engine.Bytes, l.engine.ByCommand, l.engine.Locked)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t\n", suite, cmp.Or(l.algorithm, "-"), cases, engine)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	r.writeReasons(w, "Failed", func(c Case) bool { return c.Status.Bad() }, func(c Case) string { return cmp.Or(c.Detail, c.Reason) })
+	r.writeReasons(w, "Expected failures", func(c Case) bool { return c.Status == XFail }, func(c Case) string { return c.Reason })
+	r.writeReasons(w, "Skipped", func(c Case) bool { return c.Status == Skip }, func(c Case) string { return c.Reason })
+	r.writeFindings(w)
+	for i := range r.Suites {
+		if s := &r.Suites[i]; s.Error != "" {
+			fmt.Fprintf(w, "\nSuite %s: %s\n", s.Name, s.Error)
+		}
+	}
+	if len(r.Problems) > 0 {
+		fmt.Fprintln(w, "\nProblems:")
+		for _, p := range r.Problems {
+			fmt.Fprintf(w, "  %s\n", p)
+		}
+	}
+	return nil
+}
+
+// writeReasons lists cases, those with equal words together.
+func (r *Run) writeReasons(w io.Writer, title string, keep func(Case) bool, why func(Case) string) {
+	type group struct {
+		text  string
+		names []string
+	}
+	var groups []*group
+	for i := range r.Suites {
+		for _, c := range r.Suites[i].Cases {
+			if !keep(c) {
+				continue
+			}
+			text := oneLine(why(c))
+			g := slices.IndexFunc(groups, func(g *group) bool { return g.text == text })
+			if g < 0 {
+				groups = append(groups, &group{text: text})
+				g = len(groups) - 1
+			}
+			groups[g].names = append(groups[g].names, r.Suites[i].Name+" "+c.Name)
+		}
+	}
+	if len(groups) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n%s:\n", title)
+	for _, g := range groups {
+		names := g.names
+		more := ""
+		if len(names) > 4 {
+			more = fmt.Sprintf(" and %d more", len(names)-4)
+			names = names[:4]
+		}
+		fmt.Fprintf(w, "  %s%s: %s\n", strings.Join(names, ", "), more, g.text)
+	}
+}
+
+func (r *Run) writeFindings(w io.Writer) {
+	if len(r.Findings) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nFindings:")
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	for _, f := range r.Findings {
+		fmt.Fprintf(t, "  %s\t%s\t%d times\t%s\n", f.ID, f.Severity, f.Count, f.Title)
+	}
+	t.Flush()
+}

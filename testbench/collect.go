@@ -1,0 +1,120 @@
+package testbench
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/qcemu/qcemu/guest/job"
+	"github.com/qcemu/qcemu/progress"
+	"github.com/qcemu/qcemu/report"
+)
+
+// collector turns the guest's events into the suites of a report. Event is
+// called by the share server, the rest by the run.
+type collector struct {
+	begin func(suite string) // tells the counters that a suite begins; "" that none runs
+	out   *progress.Printer
+
+	mu       sync.Mutex
+	suites   []report.Suite
+	running  bool // the last of suites has not ended
+	started  time.Time
+	step     *progress.Step
+	kernel   string
+	failed   string // init's own failure
+	finished bool
+	last     time.Time // of the last sign of life
+}
+
+func newCollector(begin func(string), out *progress.Printer) *collector {
+	return &collector{begin: begin, out: out, last: time.Now()}
+}
+
+// Event takes one line of the guest.
+func (c *collector) Event(e job.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = time.Now()
+	switch e.Type {
+	case job.Booted:
+		c.kernel = e.Kernel
+	case job.SuiteBegin:
+		c.close("the next suite began before this one ended")
+		c.suites = append(c.suites, report.Suite{Name: e.Suite})
+		c.running, c.started = true, time.Now()
+		c.step = c.out.Begin("suite %s", e.Suite)
+		c.begin(e.Suite)
+	case job.CaseDone:
+		if s := c.current(e.Suite); s != nil && e.Case != nil {
+			s.Cases = append(s.Cases, *e.Case)
+			c.step.Note("%d cases, last: %s %s", len(s.Cases), e.Case.Name, e.Case.Status)
+		}
+	case job.Progress:
+		if s := c.current(e.Suite); s != nil {
+			c.step.Note("%s", e.Text)
+		}
+	case job.SuiteEnd:
+		if s := c.current(e.Suite); s != nil {
+			s.Ended = true
+			s.Error = e.Text
+			c.close("")
+		}
+	case job.Failed:
+		c.failed = e.Text
+	case job.Finished:
+		c.finished = true
+	}
+}
+
+// current returns the running suite if it has this name.
+func (c *collector) current(name string) *report.Suite {
+	if !c.running || c.suites[len(c.suites)-1].Name != name {
+		return nil
+	}
+	return &c.suites[len(c.suites)-1]
+}
+
+// close ends the running suite; why says what went wrong, "" for nothing.
+func (c *collector) close(why string) {
+	if !c.running {
+		return
+	}
+	s := &c.suites[len(c.suites)-1]
+	s.Seconds = time.Since(c.started).Seconds()
+	if !s.Ended {
+		s.Error = why
+	}
+	var err error
+	if s.Failed() {
+		err = fmt.Errorf("%s", s.Name)
+	}
+	c.step.End(err)
+	c.running = false
+	c.begin("")
+}
+
+// alive takes note of a sign of life other than an event.
+func (c *collector) alive() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = time.Now()
+}
+
+// state says which suite runs, since when, and when the guest was last heard of.
+func (c *collector) state() (suite string, since, last time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.running {
+		suite, since = c.suites[len(c.suites)-1].Name, c.started
+	}
+	return suite, since, c.last
+}
+
+// end closes what is open and returns the suites; why says how the guest ended.
+func (c *collector) end(why string) []report.Suite {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.close(why)
+	return c.suites
+}
