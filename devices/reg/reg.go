@@ -22,7 +22,7 @@ const (
 )
 
 func (a Access) String() string {
-	return [...]string{"RW", "RO", "WO", "W1C"}[a]
+	return [...]string{"RW", "RO", "WO", "W1C", "?"}[min(int(a), 4)]
 }
 
 // Field is a named group of bits.
@@ -43,7 +43,7 @@ func Bits(hi, lo uint8, name, doc string) Field { return Field{Name: name, Hi: h
 func (f Field) Mask() uint32 { return uint32(uint64(1)<<(f.Hi-f.Lo+1)-1) << f.Lo }
 
 // Get extracts the field from a register value.
-func (f Field) Get(v uint32) uint32 { return v & f.Mask() >> f.Lo << f.Lo >> f.Lo }
+func (f Field) Get(v uint32) uint32 { return (v & f.Mask()) >> f.Lo }
 
 // Register describes one register, or a bank of Count equal ones.
 type Register struct {
