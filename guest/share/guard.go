@@ -1,0 +1,191 @@
+package share
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// Limits of one connection.
+const (
+	maxMessage  = 512 << 10 // bytes of one message, either way
+	minMessage  = 4 << 10   // least msize a client may ask for
+	maxInFlight = 64        // requests taken and not answered
+)
+
+// The layout and the types of the messages that the guard looks into (9P2000:
+// size[4] type[1] tag[2], then the body).
+const (
+	headerSize = 7
+	peekSize   = headerSize + 16 // as far as the fields that are checked
+
+	tFlush   = 108 // oldtag[2]
+	tVersion = 100 // msize[4] version[s]
+	tRead    = 116 // fid[4] offset[8] count[4]
+	tReaddir = 40  // fid[4] offset[8] count[4]
+)
+
+// guard stands between the stream and the 9P server, which trusts its client
+// more than a guest deserves: it would start a goroutine for each request of a
+// client that never reads its replies, wait for ever in a flush of itself, and
+// renegotiate the version in the middle of other requests. The guard knows the
+// requests in flight by their tags, makes the client wait when there are too
+// many, and ends the connection at the first message that is out of bounds.
+//
+// Read is called by one goroutine at a time, and so is Write.
+type guard struct {
+	conn io.ReadWriteCloser
+
+	// Of Read.
+	peeked []byte // checked and not yet handed on
+	body   int    // bytes of the message that follow the peeked ones
+
+	// Of Write.
+	reply int // bytes of the reply still to come
+
+	mu      sync.Mutex
+	changed *sync.Cond      // on mu: tags shrank, or closed
+	tags    map[uint16]bool // guarded by mu; in flight; true: a Tversion
+	closed  bool            // guarded by mu
+	err     error           // guarded by mu; why the guard closed
+}
+
+func newGuard(conn io.ReadWriteCloser) *guard {
+	g := &guard{conn: conn, tags: map[uint16]bool{}}
+	g.changed = sync.NewCond(&g.mu)
+	return g
+}
+
+// fault says how the client broke the protocol, nil if it did not.
+func (g *guard) fault() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.err
+}
+
+func (g *guard) Close() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return nil
+	}
+	g.closed = true
+	g.changed.Broadcast()
+	return g.conn.Close()
+}
+
+// fail ends the connection.
+func (g *guard) fail(format string, args ...any) error {
+	g.mu.Lock()
+	if g.err == nil && !g.closed {
+		g.err = fmt.Errorf("9p: the guest "+format, args...)
+	}
+	g.mu.Unlock()
+	g.Close()
+	return io.ErrUnexpectedEOF
+}
+
+func (g *guard) Read(p []byte) (int, error) {
+	if len(g.peeked) == 0 && g.body == 0 {
+		if err := g.next(); err != nil {
+			return 0, err
+		}
+	}
+	if len(g.peeked) > 0 {
+		n := copy(p, g.peeked)
+		g.peeked = g.peeked[n:]
+		return n, nil
+	}
+	n, err := g.conn.Read(p[:min(len(p), g.body)])
+	g.body -= n
+	return n, err
+}
+
+// next takes the beginning of a message and admits it.
+func (g *guard) next() error {
+	buf := make([]byte, peekSize)
+	if _, err := io.ReadFull(g.conn, buf[:headerSize]); err != nil {
+		return err
+	}
+	le := binary.LittleEndian
+	size, kind, tag := le.Uint32(buf), buf[4], le.Uint16(buf[5:])
+	if size < headerSize || size > maxMessage {
+		return g.fail("sent a message of %d bytes, allowed are %d to %d", size, headerSize, maxMessage)
+	}
+	buf = buf[:min(int(size), peekSize)]
+	if _, err := io.ReadFull(g.conn, buf[headerSize:]); err != nil {
+		return err
+	}
+	body := buf[headerSize:]
+	switch {
+	case kind == tFlush && len(body) >= 2 && le.Uint16(body) == tag:
+		return g.fail("sent a flush of itself")
+	case kind == tVersion && len(body) >= 4 && (le.Uint32(body) < minMessage || le.Uint32(body) > maxMessage):
+		return g.fail("asked for messages of %d bytes, allowed are %d to %d", le.Uint32(body), minMessage, maxMessage)
+	case (kind == tRead || kind == tReaddir) && len(body) >= 16 && le.Uint32(body[12:]) > maxMessage:
+		return g.fail("asked for %d bytes in one message", le.Uint32(body[12:]))
+	}
+	if err := g.admit(tag, kind == tVersion); err != nil {
+		return err
+	}
+	g.peeked, g.body = buf, int(size)-len(buf)
+	return nil
+}
+
+// admit waits until there is room for one more request. A Tversion is alone in
+// flight.
+func (g *guard) admit(tag uint16, version bool) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, busy := g.tags[tag]; busy {
+		g.mu.Unlock()
+		defer g.mu.Lock()
+		return g.fail("used tag %d for two requests at once", tag)
+	}
+	for !g.closed && len(g.tags) > 0 && (version || len(g.tags) >= maxInFlight || g.negotiating()) {
+		g.changed.Wait()
+	}
+	if g.closed {
+		return io.ErrClosedPipe
+	}
+	g.tags[tag] = version
+	return nil
+}
+
+func (g *guard) negotiating() bool {
+	for _, v := range g.tags {
+		if v {
+			return true
+		}
+	}
+	return false
+}
+
+// Write passes on a reply, which the server hands over in a few pieces, the
+// first of which holds the header.
+func (g *guard) Write(p []byte) (int, error) {
+	if g.reply == 0 {
+		if len(p) < headerSize {
+			return 0, g.fail("got a reply without a header")
+		}
+		le := binary.LittleEndian
+		g.reply = int(le.Uint32(p))
+		// The tag is free from here on: the client may use it again as soon as
+		// it has the reply.
+		g.mu.Lock()
+		delete(g.tags, le.Uint16(p[5:]))
+		g.mu.Unlock()
+	}
+	n, err := g.conn.Write(p)
+	if g.reply -= n; g.reply <= 0 {
+		g.reply = 0
+		g.mu.Lock()
+		g.changed.Broadcast()
+		g.mu.Unlock()
+	}
+	if err != nil {
+		g.Close()
+	}
+	return n, err
+}
