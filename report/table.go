@@ -55,6 +55,9 @@ func (r *Run) lines(engineName func(driver string) string) []line {
 			l.engine.ByCommand += row.ByCommand
 			l.engine.Locked += row.Locked
 		}
+		if len(byAlg) == 0 {
+			at("")
+		}
 		first := len(out)
 		for _, l := range byAlg {
 			out = append(out, *l)
@@ -101,7 +104,7 @@ func (r *Run) WriteTable(w io.Writer, engineName func(driver string) string) err
 	if len(r.Problems) > 0 {
 		fmt.Fprintln(w, "\nProblems:")
 		for _, p := range r.Problems {
-			fmt.Fprintf(w, "  %s\n", p)
+			fmt.Fprintf(w, "  %s\n", oneLine(p))
 		}
 	}
 	return nil

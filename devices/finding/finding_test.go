@@ -1,0 +1,77 @@
+package finding
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/qcemu/qcemu/devices/trace"
+)
+
+func TestLog(t *testing.T) {
+	l := NewLog(func(e *trace.Event) string {
+		s := fmt.Sprintf("%d %s", e.Seq, e.Kind)
+		if e.Op != nil {
+			s += " " + e.Op.Alg
+		}
+		return s
+	})
+	late := &trace.Rule{ID: "BAM-LOCK-003", Title: "late", Severity: trace.Warning, Source: "§8"}
+	early := &trace.Rule{ID: "BAM-FIFO-001", Title: "early", Severity: trace.Error, Driver: "bam_start_dma"}
+	op := trace.Op{Alg: "cbc-aes"}
+	seq := uint64(0)
+	emit := func(k trace.Kind, r *trace.Rule, o *trace.Op) {
+		seq++
+		l.Emit(&trace.Event{Seq: seq, Kind: k, Rule: r, Op: o})
+	}
+	emit(trace.Anomaly, late, nil)
+	emit(trace.OpStart, nil, &op)
+	op.Alg = "gone" // the model reuses its Op: the log must have copied it
+	for range historyLen - 2 {
+		emit(trace.RegWrite, nil, nil)
+	}
+	l.Begin("kcapi")
+	emit(trace.Anomaly, late, nil)
+	emit(trace.Anomaly, late, nil)
+	emit(trace.Anomaly, early, nil)
+	l.Begin("tcrypt")
+	emit(trace.Anomaly, late, nil)
+
+	got := l.Findings()
+	if len(got) != 2 || len(got[0].History) != historyLen {
+		t.Fatalf("got %d findings, %+v", len(got), got)
+	}
+	for i := range got {
+		got[i].History = nil
+	}
+	want := []Finding{
+		{ID: "BAM-FIFO-001", Title: "early", Severity: "error", Driver: "bam_start_dma", Count: 1, Suites: []string{"kcapi"}, First: "35 anomaly", Seq: 35},
+		{ID: "BAM-LOCK-003", Title: "late", Severity: "warning", Source: "§8", Count: 4, Suites: []string{"kcapi", "tcrypt"}, First: "1 anomaly", Seq: 1},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+	// 34 events stood before it, the newest 32 are kept: from the third on,
+	// where the operation's start is the one before.
+	h := l.Findings()[0].History
+	if h[0] != "3 reg-write" || h[historyLen-1] != "34 anomaly" {
+		t.Errorf("history runs from %q to %q, want from 3 reg-write to 34 anomaly", h[0], h[historyLen-1])
+	}
+}
+
+func TestHistoryCopiesOps(t *testing.T) {
+	l := NewLog(func(e *trace.Event) string {
+		if e.Op == nil {
+			return ""
+		}
+		return e.Op.Alg
+	})
+	op := trace.Op{Alg: "cbc-aes"}
+	l.Emit(&trace.Event{Kind: trace.OpStart, Op: &op})
+	op.Alg = "changed"
+	l.Emit(&trace.Event{Kind: trace.Anomaly, Rule: &trace.Rule{ID: "X"}})
+	if got := l.Findings()[0].History; len(got) != 1 || got[0] != "cbc-aes" {
+		t.Errorf("history %q, want the operation as it was", got)
+	}
+}
