@@ -1,0 +1,83 @@
+package debian
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// cause is a kind of failure of apt that has a way out.
+type cause struct {
+	sign *regexp.Regexp
+	say  func(m mirrors, keyring, line string) string
+}
+
+// causes, the most telling first: one failure makes apt print several lines.
+var causes = []cause{
+	{regexp.MustCompile(`(?i)no space left on device`), func(m mirrors, _, _ string) string {
+		return "no disk space left for packages: set QCEMU_CACHE to a folder on a larger disk"
+	}},
+	{regexp.MustCompile(`(?i)NO_PUBKEY|public key is not available|Missing key|No good signature`), func(m mirrors, keyring, _ string) string {
+		return fmt.Sprintf("the keys in %s are too old for %s: sudo apt-get update && sudo apt-get install debian-archive-keyring", keyring, release)
+	}},
+	{regexp.MustCompile(`(?i)BADSIG|EXPKEYSIG|KEYEXPIRED|invalid signature|clearsigned file isn't valid|is not signed`), func(m mirrors, keyring, line string) string {
+		return fmt.Sprintf("the package lists of %s are not signed as they must be: %s", m.Archive, line)
+	}},
+	{regexp.MustCompile(`(?i)Hash Sum mismatch|File has unexpected size`), func(m mirrors, _, line string) string {
+		return fmt.Sprintf("the mirror %s is being updated or is broken, try again in a while: %s", m.Archive, line)
+	}},
+	{regexp.MustCompile(`(?i)does not have a Release file|404 +Not Found`), func(m mirrors, _, line string) string {
+		return fmt.Sprintf("the mirror %s lacks something, give another with --debian-mirror URL: %s", m.Archive, line)
+	}},
+	{regexp.MustCompile(`(?i)Temporary failure resolving|Could not resolve|Could not connect|Unable to connect|Connection (failed|timed out|refused)|Network is unreachable|Cannot initiate the connection`), func(m mirrors, _, line string) string {
+		return fmt.Sprintf("the mirror %s cannot be reached, check the network and apt's proxy or give another mirror with --debian-mirror URL: %s", m.Archive, line)
+	}},
+	{regexp.MustCompile(`(?i)not valid yet|is expired`), func(m mirrors, _, line string) string {
+		return fmt.Sprintf("the mirror %s is out of date, or this machine's clock is wrong: %s", m.Archive, line)
+	}},
+	{regexp.MustCompile(`Unable to locate package|has no installation candidate|Can't find a source|Version '.*' for '.*' was not found`), func(m mirrors, _, line string) string {
+		return fmt.Sprintf("the mirror %s has no such package in %s or %s-backports: %s", m.Archive, release, release, line)
+	}},
+}
+
+// ExplainedError is a failure of apt in one line; Output is what apt printed.
+type ExplainedError struct {
+	Reason string
+	Output string
+}
+
+func (e *ExplainedError) Error() string { return "Debian packages: " + e.Reason }
+
+// stale reports whether newer package lists may mend it: packages are replaced
+// on the mirror while our lists still name the old ones.
+func (e *ExplainedError) stale() bool {
+	return strings.Contains(e.Output, "404") || strings.Contains(e.Output, "was not found")
+}
+
+// explain makes one sentence of apt's output.
+func explain(output string, m mirrors, keyring string) error {
+	for _, c := range causes {
+		for line := range strings.Lines(output) {
+			if c.sign.MatchString(line) {
+				return &ExplainedError{c.say(m, filepath.Base(keyring), aptLine(line)), output}
+			}
+		}
+	}
+	last := "apt-get failed"
+	for line := range strings.Lines(output) {
+		if strings.HasPrefix(line, "E: ") {
+			last = aptLine(line)
+			break
+		}
+	}
+	return &ExplainedError{last, output}
+}
+
+func aptLine(line string) string {
+	line = strings.TrimSpace(line)
+	for _, p := range []string{"E: ", "W: ", "Err:"} {
+		line = strings.TrimPrefix(line, p)
+	}
+	return strings.TrimSpace(line)
+}
