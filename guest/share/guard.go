@@ -174,8 +174,13 @@ func (g *guard) Write(p []byte) (int, error) {
 		// The tag is free from here on: the client may use it again as soon as
 		// it has the reply.
 		g.mu.Lock()
-		delete(g.tags, le.Uint16(p[5:]))
+		tag := le.Uint16(p[5:])
+		_, known := g.tags[tag]
+		delete(g.tags, tag)
 		g.mu.Unlock()
+		if !known { // the server answers what it cannot decode without its tag
+			return 0, g.fail("sent a message that cannot be decoded")
+		}
 	}
 	n, err := g.conn.Write(p)
 	if g.reply -= n; g.reply <= 0 {
