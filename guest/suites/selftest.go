@@ -1,0 +1,143 @@
+package suites
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/qcemu/qcemu/report"
+)
+
+// selftest reads the results of the kernel's own self-tests, which run as the
+// driver registers its algorithms.
+type selftest struct{}
+
+func (selftest) Name() string { return "selftest" }
+func (selftest) About() string {
+	return "the kernel's own self-tests, in full, of each algorithm of the engine"
+}
+func (selftest) Boot() Boot { return BootSelftest }
+
+// pollEvery is how often /proc/crypto is read while the tests run.
+const pollEvery = 250 * time.Millisecond
+
+// managerParams is where the kernel shows how it was told to test.
+const managerParams = "/sys/module/cryptomgr/parameters/"
+
+func (selftest) Run(ctx context.Context, env *Env) error {
+	if reason := testsOff(env.Kernel); reason != "" {
+		env.Report(report.Case{Name: "self-tests", Status: report.Skip, Reason: reason})
+		return nil
+	}
+	if _, err := env.Kernel.ReadFile(managerParams + "fuzz_iterations"); err != nil {
+		env.Report(report.Case{Name: "full", Status: report.Skip,
+			Reason: "the kernel has the short tests only: CONFIG_CRYPTO_MANAGER_EXTRA_TESTS is not set (CONFIG_CRYPTO_SELFTESTS_FULL on newer kernels)"})
+	}
+	version, err := ParseVersion(env.Kernel.Release())
+	if err != nil {
+		return err
+	}
+	offered := offeredAlgorithms(env)
+	states, waitErr := settle(ctx, env, offered)
+	lines, err := env.Kernel.LogSince(0)
+	if err != nil {
+		return err
+	}
+	for name := range maps.Keys(states) {
+		if !slices.Contains(offered, name) {
+			offered = append(offered, name)
+		}
+	}
+	slices.Sort(offered)
+	for _, name := range offered {
+		c := report.Case{Name: name, Algorithm: name}
+		messages := testMessages(lines, name)
+		switch s := states[name]; {
+		case !s.present && !s.testing:
+			failf(&c, "not in /proc/crypto")
+		case s.testing:
+			c.Status, c.Detail = report.Timeout, strings.TrimSpace("its self-test has not come to an end\n"+joinTexts(messages))
+		case untested(lines, name):
+			c.Status, c.Reason = report.Skip, "the kernel has no test for it"
+		default:
+			judge(&c, !s.passed, env.Job.Driver, version, messages)
+			if c.Status == report.Fail && c.Detail == "" {
+				c.Detail = "/proc/crypto does not show it as passed, and the kernel's log does not say why"
+			}
+		}
+		env.Report(c)
+	}
+	return waitErr
+}
+
+// testsOff says why the kernel does not run self-tests, "" if it does.
+func testsOff(k Kernel) string {
+	data, err := k.ReadFile(managerParams + "notests")
+	switch {
+	case err != nil:
+		return "the kernel has no self-tests: CONFIG_CRYPTO_MANAGER_DISABLE_TESTS is set, or CONFIG_CRYPTO_SELFTESTS is not"
+	case strings.TrimSpace(string(data)) == "Y":
+		return "the kernel was booted with cryptomgr.notests"
+	}
+	return ""
+}
+
+// settle waits until every algorithm has been tested.
+func settle(ctx context.Context, env *Env, offered []string) (map[string]engineState, error) {
+	last := -1
+	for {
+		states, err := engineStates(env.Kernel)
+		if err != nil {
+			return nil, err
+		}
+		var waiting []string
+		for _, name := range slices.Sorted(maps.Keys(states)) {
+			if states[name].testing {
+				waiting = append(waiting, name)
+			}
+		}
+		if len(waiting) == 0 {
+			return states, nil
+		}
+		if len(waiting) != last {
+			last = len(waiting)
+			env.Progress("%d of %d algorithms tested, waiting for %s", max(0, len(offered)-last), len(offered), strings.Join(waiting, ", "))
+		}
+		if !pause(ctx, pollEvery) {
+			return states, fmt.Errorf("the self-tests of %s have not come to an end", strings.Join(waiting, ", "))
+		}
+	}
+}
+
+// word matches a driver name as a word of its own: sha256-qce is a part of
+// hmac-sha256-qce.
+func word(name string) *regexp.Regexp {
+	return regexp.MustCompile(`(^|[^a-z0-9-])` + regexp.QuoteMeta(name) + `($|[^a-z0-9-])`)
+}
+
+// testMessages picks the kernel's messages about the self-test of an algorithm.
+// They all begin with "alg: "; what the kernel says twice is taken once.
+func testMessages(lines []LogLine, name string) []LogLine {
+	mine := word(name)
+	var picked []LogLine
+	for _, l := range lines {
+		if !strings.HasPrefix(l.Text, "alg: ") || !mine.MatchString(l.Text) {
+			continue
+		}
+		if !slices.ContainsFunc(picked, func(p LogLine) bool { return p.Text == l.Text }) {
+			picked = append(picked, l)
+		}
+	}
+	return picked
+}
+
+// untested says whether the kernel has no test vectors for an algorithm.
+func untested(lines []LogLine, name string) bool {
+	return slices.ContainsFunc(lines, func(l LogLine) bool {
+		return strings.HasPrefix(l.Text, "alg: No test for ") && strings.HasSuffix(l.Text, "("+name+")")
+	})
+}
