@@ -25,6 +25,9 @@ func (a Access) String() string {
 	return [...]string{"RW", "RO", "WO", "W1C", "?"}[min(int(a), 4)]
 }
 
+// ReadOnly reports whether writes have no effect.
+func (a Access) ReadOnly() bool { return a == RO }
+
 // Field is a named group of bits.
 type Field struct {
 	Name string
