@@ -54,12 +54,20 @@ func Build(ctx context.Context, spec Spec) (string, error) {
 	if err := os.MkdirAll(spec.Cache, 0o755); err != nil {
 		return "", err
 	}
-	initPath, err := buildInit(ctx, spec.Source, spec.Cache)
+	source, err := findSource(spec.Source)
+	if err != nil {
+		return "", err
+	}
+	initPath, err := buildInit(ctx, source, spec.Cache)
+	if err != nil {
+		return "", err
+	}
+	uroot, err := buildURoot(source, spec.Cache)
 	if err != nil {
 		return "", err
 	}
 	t := newTree()
-	if err := spec.fill(t, initPath); err != nil {
+	if err := spec.fill(t, initPath, uroot); err != nil {
 		return "", fmt.Errorf("initramfs: %w", err)
 	}
 	data, err := t.archive()
@@ -75,7 +83,7 @@ func Build(ctx context.Context, spec Spec) (string, error) {
 }
 
 // fill puts everything into the tree.
-func (s *Spec) fill(t *tree, initPath string) error {
+func (s *Spec) fill(t *tree, initPath, uroot string) error {
 	for _, dir := range []string{"dev", "proc", "sys", "tmp", "run", "root", "etc", "mnt", job.MountPoint} {
 		t.dir(dir)
 	}
@@ -106,6 +114,9 @@ func (s *Spec) fill(t *tree, initPath string) error {
 		if err := t.addUserland(s.Userland); err != nil {
 			return err
 		}
+	}
+	if err := t.addURoot(uroot); err != nil {
+		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Files)) {
 		info, err := os.Stat(s.Files[name])

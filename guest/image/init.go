@@ -21,10 +21,6 @@ const (
 // buildInit compiles the guest's init. The go command keeps its own cache: a
 // build of unchanged source takes a moment.
 func buildInit(ctx context.Context, source, cache string) (string, error) {
-	source, err := findSource(source)
-	if err != nil {
-		return "", err
-	}
 	out := filepath.Join(cache, "init")
 	if err := goBuild(ctx, source, out, initPackage); err != nil {
 		return "", err

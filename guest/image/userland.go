@@ -28,7 +28,6 @@ var programs = []program{
 	{pattern: "usr/sbin/e2fsck", of: "e2fsprogs"},
 	{pattern: "usr/sbin/fsck.ext4", of: "e2fsprogs"},
 	{pattern: "etc/mke2fs.conf", of: "e2fsprogs", optional: true},
-	{pattern: "usr/bin/busybox", of: "busybox-static", optional: true},
 	// Loaded by name at run time, so no ELF header tells of them.
 	{pattern: "usr/lib/*/libgcc_s.so.1", of: "libgcc-s1"},                                        // pthread_cancel
 	{pattern: "usr/lib/*/ossl-modules/legacy.so", of: "openssl-provider-legacy", optional: true}, // cryptsetup's hashes

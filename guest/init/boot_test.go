@@ -156,7 +156,7 @@ func imageFile(t *testing.T, ctx context.Context, modules string) string {
 		t.Fatal(err)
 	}
 	file, err := image.Build(ctx, image.Spec{
-		Cache:    t.TempDir(),
+		Cache:    cacheDir(t),
 		Modules:  map[string][]string{job.Stock: files},
 		Userland: os.Getenv("QCEMU_TEST_USERLAND"),
 	})
@@ -164,4 +164,12 @@ func imageFile(t *testing.T, ctx context.Context, modules string) string {
 		t.Fatal(err)
 	}
 	return file
+}
+
+// cacheDir keeps what takes long to build, if the environment names a place.
+func cacheDir(t *testing.T) string {
+	if dir := os.Getenv("QCEMU_TEST_CACHE"); dir != "" {
+		return dir
+	}
+	return t.TempDir()
 }
