@@ -15,17 +15,21 @@ type Peripheral interface {
 	ReadReg(by trace.Master, off uint32) uint32
 
 	// In returns the space that the next bytes of a consumer pipe are to be
-	// put into, empty when the peripheral takes none from this pipe now.
+	// put into, empty when the peripheral takes none from this pipe now. Input
+	// that the peripheral never makes space for stays in its descriptor, which
+	// stays open (datasheet §16.3).
 	In(pipe int) []byte
 	// Fed says that the first n bytes of the space have been filled; eot that
-	// they end a descriptor with EOT.
+	// they end a descriptor with EOT. n is 0 for a descriptor of size 0 with
+	// EOT, which comes whether there is space or not.
 	Fed(pipe, n int, eot bool)
 
 	// Out returns bytes that wait for a producer pipe, and whether the
 	// transfer ends with the last of them; (nil, false) when there is nothing.
 	Out(pipe int) (p []byte, eot bool)
 	// Drained says that the first n bytes of Out have been written to memory;
-	// eot that the end of the transfer was taken too.
+	// eot that the end of the transfer was taken too, which closes the
+	// descriptor. n may be 0 with eot.
 	Drained(pipe, n int, eot bool)
 
 	// NWDAck reports whether the peripheral is done with all bytes fed to the
@@ -33,8 +37,8 @@ type Peripheral interface {
 	// (datasheet §5.3, NWD).
 	NWDAck(pipe int) bool
 
-	// SetLock tells the peripheral that owner took (held) or released the
-	// BAM's pipe lock (datasheet §8, STATUS2.LOCKED).
+	// SetLock tells the peripheral that the pipe owner took (held) or released
+	// the BAM's pipe lock (datasheet §8, STATUS2.LOCKED).
 	SetLock(owner trace.Master, held bool)
 
 	// Fault tells the peripheral that a transfer of the pipe met a bus error.
