@@ -126,5 +126,5 @@ func findKeyring(own string) (string, error) {
 			return file, nil
 		}
 	}
-	return "", errors.New("Debian's signing keys are missing: sudo apt-get install debian-archive-keyring")
+	return "", errors.New("the signing keys of Debian are missing: sudo apt-get install debian-archive-keyring")
 }

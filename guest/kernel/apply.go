@@ -1,0 +1,111 @@
+package kernel
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+)
+
+// PatchError says which patch does not apply, and where.
+type PatchError struct {
+	Patch  string
+	Number int // from 1
+	Of     int
+	Tree   string // what it was applied to
+	File   string
+	Hunk   string // "2 at line 345", empty if the file is the trouble
+	Reason string
+}
+
+func (e *PatchError) Error() string {
+	where := ""
+	if e.File != "" {
+		where = ", " + e.File
+	}
+	if e.Hunk != "" {
+		where += ", hunk " + e.Hunk
+	}
+	return fmt.Sprintf("patch %d of %d (%q) does not apply to %s%s: %s", e.Number, e.Of, e.Patch, e.Tree, where, e.Reason)
+}
+
+// apply applies a series to the tree in dir. what names the tree to people.
+func apply(ctx context.Context, dir, what string, list Patches) error {
+	for i, p := range list {
+		cmd := exec.CommandContext(ctx, "patch", "-p1", "--forward", "--batch", "--no-backup-if-mismatch", "--reject-file=-")
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "LC_ALL=C", "POSIXLY_CORRECT=", "VERSION_CONTROL=", "QUOTING_STYLE=literal")
+		cmd.Stdin = bytes.NewReader(p.Diff)
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if _, ok := err.(*exec.ExitError); !ok {
+			return fmt.Errorf("cannot run patch: %w", err)
+		}
+		e := readFailure(string(out))
+		e.Patch, e.Number, e.Of, e.Tree = p.Name, i+1, len(list), what
+		return e
+	}
+	return nil
+}
+
+var (
+	patching  = regexp.MustCompile(`^(?:patching|checking) file (.+?)(?: \(renamed from .*\))?$`)
+	hunkFails = regexp.MustCompile(`^Hunk #(\d+) FAILED at (\d+)`)
+	noFile    = regexp.MustCompile(`^can't find file to patch at input line`)
+	reversed  = regexp.MustCompile(`^Reversed \(or previously applied\) patch detected`)
+	isThere   = regexp.MustCompile(`^The next patch would create the file (.+),$`)
+	isGone    = regexp.MustCompile(`^The next patch would delete the file (.+),$`)
+	isDamaged = regexp.MustCompile(`malformed patch at line (\d+)|unexpected end of file in patch|Only garbage was found`)
+	wouldBe   = regexp.MustCompile(`^\|\+\+\+ [^/]*/(.+?)(?:\t.*)?$`)
+)
+
+// readFailure finds the first failure in patch(1)'s messages.
+func readFailure(out string) *PatchError {
+	e := &PatchError{}
+	file, missing := "", false
+	for line := range strings.Lines(out) {
+		line = strings.TrimSpace(line)
+		if m := patching.FindStringSubmatch(line); m != nil {
+			file = m[1]
+			continue
+		}
+		switch {
+		case hunkFails.MatchString(line):
+			m := hunkFails.FindStringSubmatch(line)
+			e.File, e.Hunk = file, m[1]+" at line "+m[2]
+			e.Reason = "the lines around the change differ; give a series made for this kernel, or with --linux the tree it was made for"
+			return e
+		case noFile.MatchString(line):
+			missing = true
+			e.Reason = "the tree has no such file"
+		case missing && wouldBe.MatchString(line):
+			e.File = wouldBe.FindStringSubmatch(line)[1]
+			return e
+		case isThere.MatchString(line):
+			e.File, e.Reason = isThere.FindStringSubmatch(line)[1], "the file exists already: the tree may have the series applied"
+			return e
+		case isGone.MatchString(line):
+			e.File, e.Reason = isGone.FindStringSubmatch(line)[1], "the file to delete differs"
+			return e
+		case reversed.MatchString(line):
+			e.File, e.Reason = file, "the tree has this change already; without --series it is used as it is"
+			return e
+		case isDamaged.MatchString(line):
+			e.File, e.Reason = file, "the patch is damaged: "+line
+			return e
+		}
+	}
+	if e.Reason == "" {
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		e.File, e.Reason = file, lines[len(lines)-1]
+	}
+	return e
+}
