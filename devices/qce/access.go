@@ -1,0 +1,282 @@
+package qce
+
+import (
+	"math/bits"
+
+	"github.com/qcemu/qcemu/devices/reg"
+	"github.com/qcemu/qcemu/devices/trace"
+)
+
+// Read is a register read over the bus.
+func (e *Engine) Read(by trace.Master, off uint32) uint32 {
+	if e.foreignCPU(by, off) {
+		return 0
+	}
+	return e.read(by, off)
+}
+
+// Write is a register write over the bus.
+func (e *Engine) Write(by trace.Master, off, val uint32) {
+	if e.foreignCPU(by, off) {
+		return
+	}
+	e.write(by, off, val, ^uint32(0))
+}
+
+// ReadReg is a register read by a command element.
+func (e *Engine) ReadReg(by trace.Master, off uint32) uint32 { return e.read(by, off) }
+
+// WriteReg is a register write by a command element; bits that mask does not
+// have keep their value.
+func (e *Engine) WriteReg(by trace.Master, off, val, mask uint32) { e.write(by, off, val, mask) }
+
+// foreignCPU handles an access of a CPU while another EE holds the lock, and
+// reports whether it stops there.
+func (e *Engine) foreignCPU(by trace.Master, off uint32) bool {
+	if !e.lock.held || e.lock.owner.EE == by.EE {
+		return false
+	}
+	e.note(ruleForeignCPU, by, off, 0, 0)
+	switch e.rd[rdForeignCPU] {
+	case foreignCPUAborts:
+		e.fail(AccessViol)
+		return true
+	case foreignCPUIgnored:
+		return true
+	}
+	return false
+}
+
+// bank finds the register at an offset. It returns nil after having reported
+// one that the model does not have.
+func (e *Engine) bank(by trace.Master, off, val uint32, read bool) *Bank {
+	if off < WindowSize {
+		if i := e.entry[off/4]; i != 0 {
+			return &Registers[i-1]
+		}
+	}
+	e.countUnmodelled(by, off, val, read)
+	return nil
+}
+
+func (e *Engine) countUnmodelled(by trace.Master, off, val uint32, read bool) {
+	if off >= WindowSize {
+		off = WindowSize // everything outside is one
+	}
+	u := e.unmodelled[off]
+	if u == nil {
+		u = &Unmodelled{Off: off}
+		e.unmodelled[off] = u
+		size := uint32(0)
+		if read {
+			size = 1
+		}
+		e.note(ruleUnmodelled, by, off, size, uint64(val))
+	}
+	if read {
+		u.Reads++
+	} else {
+		u.Writes++
+	}
+}
+
+func (e *Engine) align(by trace.Master, off uint32) uint32 {
+	if off&3 != 0 {
+		e.note(ruleUnaligned, by, off, 0, 0)
+	}
+	return off &^ 3
+}
+
+func (e *Engine) read(by trace.Master, off uint32) uint32 {
+	off = e.align(by, off)
+	b := e.bank(by, off, 0, true)
+	if b == nil {
+		return 0
+	}
+	var v uint32
+	switch {
+	case b.Access == reg.WO:
+		e.note(ruleWriteOnly, by, off, 0, 0)
+	case off == Status:
+		v = e.liveStatus()
+	case off == Status2:
+		v = e.liveStatus2()
+	case b.Off == DataOut0:
+		v = e.pioRead(by, off)
+	default:
+		v = e.r[off/4]
+		if b.String {
+			v = e.ordered(v)
+		}
+		if e.rd[rdBusyRead] == busyReadError && e.op.phase != idle && b.Access == reg.RW {
+			e.configChanged(ruleBusyWrite, by, off, 0)
+		}
+	}
+	if e.sink != nil {
+		e.emit(trace.RegRead, by, off, uint64(v))
+	}
+	return v
+}
+
+// ordered turns a word of a byte string between the two byte orders, if the
+// configuration says that software sees it so.
+func (e *Engine) ordered(v uint32) uint32 {
+	if e.r[ConfigReg/4]&littleEndian != 0 {
+		return bits.ReverseBytes32(v)
+	}
+	return v
+}
+
+func (e *Engine) write(by trace.Master, off, val, mask uint32) {
+	off = e.align(by, off)
+	b := e.bank(by, off, val, false)
+	if b == nil {
+		e.busyWrite(by, off, uint64(val))
+		return
+	}
+	shown := uint64(val)
+	if b.Secret {
+		shown = 0
+	}
+	if e.sink != nil {
+		e.emit(trace.RegWrite, by, off, shown)
+		if rest := val & mask &^ b.Implemented(); rest != 0 && !b.Secret {
+			e.note(ruleReserved, by, off, 0, uint64(rest))
+		}
+	}
+	if b.Off == DataIn0 {
+		e.pioWrite(by, off, val)
+		return
+	}
+	e.count(by)
+	switch {
+	case off == GoProc || off == GoProcQCKey || off == GoProcOEMKey:
+		e.start(by, off, val&mask&b.Implemented())
+		return
+	case off == Status:
+		e.writeStatus(val | ^mask)
+		e.busyWrite(by, off, shown)
+		return
+	case off == Status2:
+		e.writeStatus2(val | ^mask)
+		e.busyWrite(by, off, shown)
+		return
+	case b.Access == reg.RO:
+		if off != Version {
+			e.note(ruleReadOnly, by, off, 0, shown)
+		}
+		e.busyWrite(by, off, shown)
+		return
+	}
+	if e.busyWrite(by, off, shown) && e.rd[rdBusyWrite] == busyWriteDropped {
+		return
+	}
+	e.store(b, by, off, val, mask)
+}
+
+// store puts a value into the register file.
+func (e *Engine) store(b *Bank, by trace.Master, off, val, mask uint32) {
+	val &= b.Implemented()
+	i := off / 4
+	if b.String {
+		val, mask = e.ordered(val), e.ordered(mask)
+		if b.Off == EncrKey0 && val&mask != 0 {
+			e.since.keyWords |= 1 << (i - EncrKey0/4)
+		}
+	}
+	e.r[i] = e.r[i]&^mask | val&mask
+	e.writer[i] = by.EE + 1
+}
+
+func (e *Engine) count(by trace.Master) {
+	if by.Via == trace.Command {
+		e.since.command++
+	} else {
+		e.since.cpu++
+	}
+	e.since.ee[by.EE&7]++
+}
+
+// busyWrite reports whether an operation runs, in which case the write is an
+// error of the guest's.
+func (e *Engine) busyWrite(by trace.Master, off uint32, shown uint64) bool {
+	if e.op.phase == idle {
+		return false
+	}
+	e.configChanged(ruleBusyWrite, by, off, shown)
+	return true
+}
+
+// configChanged raises CFG_CHNG_ERR with the severity that was chosen.
+func (e *Engine) configChanged(r *trace.Rule, by trace.Master, off uint32, shown uint64) {
+	e.note(r, by, off, 0, shown)
+	switch e.rd[rdCfgChange] {
+	case cfgChangeIgnore:
+	case cfgChangeAbort:
+		e.abort(CfgChngErr)
+	default:
+		e.fail(CfgChngErr)
+	}
+}
+
+// fail sets an error bit of STATUS with its summaries.
+func (e *Engine) fail(bit uint32) { e.status |= bit | SwErr | ErrIntr }
+
+func (e *Engine) writeStatus(val uint32) {
+	switch e.rd[rdStatusWrite] {
+	case statusClearAll:
+		e.status = 0
+	case statusZeroOnly:
+		if val == 0 {
+			e.status = 0
+		}
+	default:
+		e.status &= val
+	}
+}
+
+func (e *Engine) writeStatus2(val uint32) {
+	switch e.rd[rdStatusWrite] {
+	case statusClearAll:
+		e.status2 = 0
+	case statusZeroOnly:
+		if val == 0 {
+			e.status2 = 0
+		}
+	default:
+		e.status2 &= val
+	}
+}
+
+// liveStatus is STATUS as software reads it: the stored bits, and those that
+// show the state of the moment.
+func (e *Engine) liveStatus() uint32 {
+	v := e.status
+	if e.op.phase != idle {
+		if e.op.cipher != noCipher {
+			v |= EncrBusy
+		}
+		if e.op.auth != noAuth {
+			v |= AuthBusy
+		}
+	}
+	if e.op.pio {
+		v |= e.pioStatus()
+	}
+	return v
+}
+
+func (e *Engine) liveStatus2() uint32 {
+	v := e.status2
+	if e.lock.held {
+		v |= e.lockedBit()
+	}
+	return v
+}
+
+func (e *Engine) lockedBit() uint32 {
+	if e.rd[rdLockedBit] == lockedBit2 {
+		return 1 << 2
+	}
+	return 1 << 0
+}
