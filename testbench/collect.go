@@ -118,3 +118,31 @@ func (c *collector) end(why string) []report.Suite {
 	c.close(why)
 	return c.suites
 }
+
+// booted reports whether init was heard of; a failure before that counts.
+func (c *collector) booted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.kernel != "" || c.failed != ""
+}
+
+// done reports whether init said that all is through.
+func (c *collector) done() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.finished
+}
+
+// failure is what init said of its own failure, "" for none.
+func (c *collector) failure() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed
+}
+
+// kernelRelease is what the guest's uname -r says, "" if it did not come so far.
+func (c *collector) kernelRelease() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.kernel
+}

@@ -49,11 +49,13 @@ is missing or broke.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          noArgs,
+		RunE:          func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &testbench.UsageError{Err: fmt.Errorf("%w (see '%s --help')", err, cmd.CommandPath())}
 	})
+	root.AddCommand(newRun())
 	return root
 }
 

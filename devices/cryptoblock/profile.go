@@ -24,6 +24,7 @@ type Profile struct {
 	// QCE (datasheet §12).
 	Version uint32 // VERSION
 	Engines uint32 // ENGINES_AVAIL
+	GCM     bool   // AES-GCM, which ENGINES_AVAIL does not tell of
 
 	// Placement in the window (datasheet §1).
 	BAMOffset, BAMSize uint32
@@ -132,7 +133,7 @@ var profiles = []Profile{
 		Name:     "ideal",
 		Evidence: "no chip: every engine and feature that the model has, to test what no single chip offers",
 		Layout:   "v1.7", Revision: 0x27, Pipes: 16, NumEEs: 4, AddrBits: 40,
-		Version: 0x05090000, Engines: 0x02011073,
+		Version: 0x05090000, Engines: 0x02011073, GCM: true,
 		BAMOffset: bamOffset, BAMSize: 0x28000, QCEOffset: qceOffset, QCESize: qceSize,
 		EE: 0, PipePair: 2,
 		DT: DeviceTree{BAMCompatible: []string{"qcom,bam-v1.7.4", "qcom,bam-v1.7.0"}, QCECompatible: []string{"qcom,qce"}, Clock: true, Remote: Controlled},

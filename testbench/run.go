@@ -1,0 +1,368 @@
+package testbench
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/qcemu/qcemu/devices/attest"
+	"github.com/qcemu/qcemu/devices/cryptoblock"
+	"github.com/qcemu/qcemu/devices/finding"
+	"github.com/qcemu/qcemu/devices/reading"
+	"github.com/qcemu/qcemu/devices/trace"
+	"github.com/qcemu/qcemu/guest/job"
+	"github.com/qcemu/qcemu/guest/share"
+	"github.com/qcemu/qcemu/guest/suites"
+	"github.com/qcemu/qcemu/guest/vm"
+	"github.com/qcemu/qcemu/report"
+	"github.com/qcemu/qcemu/vhostuser"
+	"github.com/qcemu/qcemu/vhostuser/vfiouser"
+)
+
+// Config is one run.
+type Config struct {
+	Guest    GuestConfig
+	Suites   []string // empty: all
+	Seed     int64
+	Require  []attest.Requirement
+	Readings reading.Choice
+	Out      string // folder for the reports
+}
+
+// Names of files in Config.Out, beside those of package report.
+const (
+	ConsoleFile = "console.log"
+	SharedDir   = "shared" // the guest's folder: job and artifacts
+)
+
+// Limits of a boot. They are for hangs; work that goes on is far from them.
+const (
+	bootLimit    = 3 * time.Minute  // from QEMU's start to the first event
+	silenceLimit = 10 * time.Minute // without an event or a line on the console
+	suiteLimit   = 30 * time.Minute // the guest itself gives a suite up
+)
+
+// diskSize is the size of the virtio disk for cryptsetup, in bytes. The file
+// is sparse.
+const diskSize = 256 << 20
+
+// run is the state of one run.
+type run struct {
+	Config
+	guest    *Guest
+	counter  *attest.Counter
+	findings *finding.Log
+	report   report.Run
+	console  *os.File
+}
+
+// Run prepares the guest, runs the suites and writes the reports. The error is
+// nil when the run could be carried out, whether its tests passed or not; the
+// reports are there as soon as the guest was started.
+func Run(ctx context.Context, c Config) (*report.Run, error) {
+	boots, err := planBoots(c.Suites)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(c.Out, 0o755); err != nil {
+		return nil, err
+	}
+	guest, err := Prepare(ctx, c.Guest)
+	if err != nil {
+		return nil, err
+	}
+	defer guest.Close()
+	console, err := os.Create(filepath.Join(c.Out, ConsoleFile))
+	if err != nil {
+		return nil, err
+	}
+	defer console.Close()
+
+	start := time.Now()
+	r := &run{Config: c, guest: guest, counter: attest.NewCounter(), console: console}
+	r.report = report.Run{Started: start.UTC().Truncate(time.Second), Driver: c.Guest.Driver, SoC: c.Guest.Profile.Name,
+		Kernel: guest.Kernel.Version, QEMU: guest.QEMU.Version, Seed: c.Seed}
+	for _, b := range boots {
+		if err = r.boot(ctx, b); err != nil {
+			break
+		}
+	}
+	r.report.Seconds = time.Since(start).Seconds()
+	r.report.Attestation = r.counter.Rows()
+	if r.findings != nil {
+		r.report.Findings = r.findings.Findings()
+	}
+	for _, q := range c.Require {
+		if err := q.Check(r.report.Attestation, c.Guest.Profile.EE); err != nil {
+			r.report.Problems = append(r.report.Problems, err.Error())
+		}
+	}
+	return &r.report, errors.Join(err, r.report.WriteDir(c.Out))
+}
+
+// bootPlan is the suites that run in one boot.
+type bootPlan struct {
+	kind   suites.Boot
+	suites []string
+}
+
+// planBoots groups suites by the boot they need.
+func planBoots(names []string) ([]bootPlan, error) {
+	if len(names) == 0 {
+		for _, s := range suites.All() {
+			names = append(names, s.Name())
+		}
+	}
+	var plan []bootPlan
+	for _, name := range names {
+		s, ok := suites.ByName(name)
+		if !ok {
+			return nil, usagef("no suite %q; there are: %s", name, strings.Join(SuiteNames(), ", "))
+		}
+		i := slices.IndexFunc(plan, func(p bootPlan) bool { return p.kind == s.Boot() })
+		if i < 0 {
+			plan = append(plan, bootPlan{kind: s.Boot()})
+			i = len(plan) - 1
+		}
+		if !slices.Contains(plan[i].suites, name) {
+			plan[i].suites = append(plan[i].suites, name)
+		}
+	}
+	return plan, nil
+}
+
+// SuiteNames lists the suites that there are.
+func SuiteNames() []string {
+	var names []string
+	for _, s := range suites.All() {
+		names = append(names, s.Name())
+	}
+	return names
+}
+
+// newBlock makes the model with its readers.
+func (r *run) newBlock() (*cryptoblock.Block, error) {
+	var block *cryptoblock.Block
+	if r.findings == nil {
+		r.findings = finding.NewLog(func(e *trace.Event) string { return block.Describe(e) })
+	}
+	block, err := cryptoblock.New(*r.Guest.Profile, cryptoblock.Options{
+		Readings: r.Readings, Sinks: []trace.Sink{r.counter, r.findings},
+	})
+	return block, err
+}
+
+// boot runs the suites of one boot.
+func (r *run) boot(ctx context.Context, plan bootPlan) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	// Socket paths are short: a UNIX address has room for 108 bytes.
+	dir, err := os.MkdirTemp("", "qcemu-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+
+	block, err := r.newBlock()
+	if err != nil {
+		return err
+	}
+	machine, err := r.machine(ctx, dir, plan)
+	if err != nil {
+		return err
+	}
+	col := newCollector(func(suite string) { r.counter.Begin(suite); r.findings.Begin(suite) }, r.Guest.Progress)
+	if err := r.serveBlock(ctx, &wg, block, machine.BlockSocket); err != nil {
+		return err
+	}
+	if err := r.serveShare(ctx, &wg, col, machine.ShareSocket); err != nil {
+		return err
+	}
+
+	step := r.Guest.Progress.Begin("boot for %s (driver %s, SoC %s)", strings.Join(plan.suites, ", "), r.Guest.Driver, r.Guest.Profile.Name)
+	con := &console{w: r.console, alive: col.alive}
+	m, err := vm.Start(r.guest.QEMU, machine, con)
+	if err != nil {
+		step.End(err)
+		return err
+	}
+	defer m.Stop()
+	why, err := watch(ctx, m, col, step)
+	if err != nil {
+		return err
+	}
+	m.Stop()
+	r.judge(plan, col, con, why)
+	return nil
+}
+
+// machine makes what QEMU needs in dir.
+func (r *run) machine(ctx context.Context, dir string, plan bootPlan) (*vm.Config, error) {
+	files, err := r.guest.WriteBootFiles(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	shared := filepath.Join(r.Out, SharedDir)
+	if err := os.MkdirAll(shared, 0o755); err != nil {
+		return nil, err
+	}
+	err = writeJob(shared, &job.Job{Driver: r.Guest.Driver, Suites: plan.suites, Seed: r.Seed,
+		SuiteTimeout: int(suiteLimit.Seconds()), ModuleDirs: r.guest.ModuleDirs})
+	if err != nil {
+		return nil, err
+	}
+	c := r.guest.Machine(files, plan.kind)
+	c.BlockSocket = filepath.Join(dir, "block.sock")
+	c.ShareSocket = filepath.Join(dir, "share.sock")
+	c.Disk = filepath.Join(dir, "disk.img")
+	return &c, makeDisk(c.Disk)
+}
+
+func makeDisk(path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Truncate(diskSize), f.Close())
+}
+
+func (r *run) serveBlock(ctx context.Context, wg *sync.WaitGroup, block *cryptoblock.Block, path string) error {
+	server, err := NewBlockServer(block, slog.Default())
+	if err != nil {
+		return err
+	}
+	l, err := vhostuser.Listen(path)
+	if err != nil {
+		return err
+	}
+	wg.Go(func() {
+		if err := server.Serve(ctx, l); err != nil {
+			slog.Error("serving the crypto block", "error", err)
+		}
+	})
+	return nil
+}
+
+// The PCI identity under which QEMU sees the block: a vendor number of the
+// PCI SIG's Qualcomm, a device number of our own, class "other encryption".
+var identity = vfiouser.PCI{VendorID: 0x17cb, DeviceID: 0x0ce5, SubsystemVendor: 0x17cb, SubsystemID: 0x0ce5, Class: 0x108000}
+
+// NewBlockServer returns the vfio-user server of a block.
+func NewBlockServer(block *cryptoblock.Block, log *slog.Logger) (*vfiouser.Server, error) {
+	return vfiouser.New(vfiouser.Config{Device: block, PCI: identity, BARSize: cryptoblock.WindowSize, Log: log})
+}
+
+func (r *run) serveShare(ctx context.Context, wg *sync.WaitGroup, col *collector, path string) error {
+	server, err := share.New(filepath.Join(r.Out, SharedDir), col.Event, func(err error) {
+		slog.Warn("the guest wrote to its control file what is no event", "error", err)
+	})
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		server.Close()
+		return err
+	}
+	context.AfterFunc(ctx, func() { l.Close() })
+	wg.Go(func() {
+		defer server.Close()
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if err := server.Serve(ctx, conn); err != nil && ctx.Err() == nil {
+				slog.Warn("the guest's connection to the shared folder broke", "error", err)
+			}
+		}
+	})
+	return nil
+}
+
+// watch waits for the guest's end. It returns why the guest ended before it was
+// through, "" if it was through.
+func watch(ctx context.Context, m *vm.VM, col *collector, step boundStep) (string, error) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	start, booted := time.Now(), false
+	defer func() {
+		if !booted {
+			step.End(errors.New("not booted"))
+		}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-m.Done():
+			if err := m.Err(); err != nil {
+				return "", err
+			}
+			if !booted && col.booted() {
+				booted = true
+				step.End(nil)
+			}
+			if col.done() {
+				return "", nil
+			}
+			return "the guest ended before its suites were through", nil
+		case <-tick.C:
+		}
+		if !booted {
+			if booted = col.booted(); booted {
+				step.End(nil)
+			} else if time.Since(start) > bootLimit {
+				return fmt.Sprintf("the guest did not come up within %v", bootLimit), nil
+			}
+			continue
+		}
+		suite, since, last := col.state()
+		switch {
+		case time.Since(last) > silenceLimit:
+			return fmt.Sprintf("the guest hangs: nothing heard of it for %v", silenceLimit), nil
+		case suite != "" && time.Since(since) > suiteLimit+time.Minute:
+			return fmt.Sprintf("suite %s does not end: stopped after %v", suite, suiteLimit), nil
+		}
+	}
+}
+
+// boundStep is the part of a progress step that watch ends.
+type boundStep interface{ End(error) }
+
+// judge turns what the boot left into the report.
+func (r *run) judge(plan bootPlan, col *collector, con *console, why string) {
+	complaints, fatal := con.complaints()
+	if fatal {
+		why = "the guest's kernel panicked"
+	}
+	if failed := col.failure(); failed != "" {
+		why = cmp.Or(why, "the guest could not go on")
+		why += ": " + failed
+	}
+	done := col.end(why)
+	for _, name := range plan.suites {
+		if !slices.ContainsFunc(done, func(s report.Suite) bool { return s.Name == name }) {
+			done = append(done, report.Suite{Name: name, Error: cmp.Or(why, "the guest did not run it")})
+		}
+	}
+	r.report.Suites = append(r.report.Suites, done...)
+	r.report.Kernel = cmp.Or(col.kernelRelease(), r.report.Kernel)
+	if why != "" {
+		r.report.Problems = append(r.report.Problems, why)
+	}
+	for _, line := range complaints {
+		r.report.Problems = append(r.report.Problems, "console: "+line)
+	}
+}
