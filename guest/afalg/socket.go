@@ -185,7 +185,10 @@ func (r *request) receive(dst []byte) (int, error) {
 		n, _, err = unix.Recvfrom(r.fd, dst, 0)
 		return err
 	})
-	return n, r.t.fail("receive", err)
+	if err != nil {
+		return 0, r.t.fail("receive", err)
+	}
+	return n, nil
 }
 
 // receiveFull runs what was sent until dst is full. The kernel may process a

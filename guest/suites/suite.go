@@ -41,6 +41,9 @@ type Suite interface {
 var all = []Suite{
 	probe{},
 	selftest{},
+	tcrypt{},
+	kcapi{},
+	cryptsetup{},
 }
 
 // All returns the suites in the order in which they run.
