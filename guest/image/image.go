@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/u-root/u-root/pkg/cpio"
 
@@ -77,9 +78,26 @@ func Build(ctx context.Context, spec Spec) (string, error) {
 	sum := sha256.Sum256(data)
 	out := filepath.Join(spec.Cache, "initramfs-"+hex.EncodeToString(sum[:8])+".cpio")
 	if info, err := os.Stat(out); err == nil && info.Size() == int64(len(data)) {
-		return out, nil
+		now := time.Now()
+		return out, os.Chtimes(out, now, now) // in use: see sweep
 	}
+	sweep(spec.Cache)
 	return out, writeAtomically(out, data, 0o644)
+}
+
+// keepFor is how long a file in the cache stays after its last use.
+const keepFor = 24 * time.Hour
+
+// sweep removes what earlier builds have left. Failing to is no harm.
+func sweep(cache string) {
+	for _, pattern := range []string{"initramfs-*.cpio", "u-root-*"} {
+		files, _ := filepath.Glob(filepath.Join(cache, pattern))
+		for _, file := range files {
+			if info, err := os.Stat(file); err == nil && time.Since(info.ModTime()) > keepFor {
+				os.Remove(file)
+			}
+		}
+	}
 }
 
 // fill puts everything into the tree.
@@ -101,6 +119,7 @@ func (s *Spec) fill(t *tree, initPath, uroot string) error {
 	if err := t.file("init", initPath, 0o755); err != nil {
 		return err
 	}
+	t.symlink("usr/sbin/modprobe", "../../init")
 	for _, driver := range slices.Sorted(maps.Keys(s.Modules)) {
 		files := slices.Sorted(slices.Values(s.Modules[driver]))
 		for _, file := range files {

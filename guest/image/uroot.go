@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/u-root/gobusybox/src/pkg/bb"
 	"github.com/u-root/gobusybox/src/pkg/bb/findpkg"
@@ -43,7 +44,8 @@ func buildURoot(source, cache string) (string, error) {
 	}
 	out := filepath.Join(cache, "u-root-"+key)
 	if _, err := os.Stat(out); err == nil {
-		return out, nil
+		now := time.Now()
+		return out, os.Chtimes(out, now, now) // in use: see sweep
 	}
 	gen, err := os.MkdirTemp(cache, ".u-root-*")
 	if err != nil {

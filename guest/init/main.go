@@ -18,8 +18,7 @@ import (
 
 func main() {
 	if os.Getpid() != 1 {
-		fmt.Fprintln(os.Stderr, "qcemu: init runs as process 1 of a qcemu guest and nowhere else")
-		os.Exit(2)
+		os.Exit(command(os.Args))
 	}
 	g := &guest{}
 	defer powerOff()
