@@ -185,7 +185,7 @@ func (c *Client) mirrors() (mirrors, error) {
 			return mirrors{}, err
 		}
 		m := mirrors{Archive: c.Mirror}
-		if own, err := pickMirrors(readSources(os.DirFS("/etc/apt"))); err == nil && own.Archive == c.Mirror {
+		if own, err := pickMirrors(readSources(os.DirFS("/etc/apt"))); err == nil && own.Archive == strings.TrimRight(c.Mirror, "/") {
 			m = own
 		}
 		return m, nil

@@ -34,6 +34,10 @@ var errNoMirror = errors.New("this machine's apt configuration names no Debian m
 func pickMirrors(list []entry) (mirrors, error) {
 	var m mirrors
 	best := 0
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].URI = strings.TrimRight(list[i].URI, "/")
+	}
 	for _, e := range list {
 		base, pocket := splitSuite(e.Suite)
 		if !slices.Contains(codenames, base) || !slices.Contains(e.Components, "main") {
@@ -58,7 +62,7 @@ func pickMirrors(list []entry) (mirrors, error) {
 		}) {
 			score += 4
 		}
-		if p := strings.TrimRight(uriPath(e.URI), "/"); strings.HasSuffix(p, "/debian") {
+		if p := uriPath(e.URI); strings.HasSuffix(p, "/debian") {
 			score += 2
 		}
 		if e.SignedBy == "" {

@@ -80,6 +80,7 @@ func (t *Tree) LibraryDirs() []string {
 func (t *Tree) find(name string) (string, error) {
 	const maxLinks = 16
 	for range maxLinks {
+		name = filepath.Join("/", name)
 		file := ""
 		for _, prefix := range []string{"", "usr"} {
 			if p := filepath.Join(t.Root, prefix, name); lexists(p) {
@@ -101,7 +102,7 @@ func (t *Tree) find(name string) (string, error) {
 			}
 			to = rel
 		}
-		name = filepath.Join("/", to)
+		name = to
 	}
 	return "", errors.New("too many links")
 }
