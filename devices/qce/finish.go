@@ -92,9 +92,9 @@ func (e *Engine) finishAuth() (failed bool) {
 		if c.AuthSegCfg&authLast == 0 {
 			return false
 		}
-		var mask [16]byte
-		o.maskBlock(&mask)
-		subtle.XORBytes(o.authIV[:16], o.authIV[:16], mask[:])
+		mask := o.ctr.stream[:16] // the block that hides the tag
+		o.ctr.block.Encrypt(mask, c.CCMInitCntr[:])
+		subtle.XORBytes(o.authIV[:16], o.authIV[:16], mask)
 		if c.EncrSegCfg&encrEncode == 0 {
 			failed = subtle.ConstantTimeCompare(o.authIV[:o.tagLen], o.tag[:o.tagLen]) == 0
 		}
@@ -104,14 +104,6 @@ func (e *Engine) finishAuth() (failed bool) {
 		failed = failed || subtle.ConstantTimeCompare(o.authIV[:d], c.ExpMAC[:d]) == 0
 	}
 	return failed
-}
-
-// maskBlock is the key stream block that hides the tag of an AEAD.
-func (o *operation) maskBlock(p *[16]byte) {
-	o.ctr.stream = o.cfg.CCMInitCntr
-	o.ctr.block.Encrypt(o.ctr.stream[:], o.ctr.stream[:])
-	*p = o.ctr.stream
-	o.ctr.used = 16
 }
 
 func (e *Engine) finishSHA(n uint64) {
@@ -152,11 +144,10 @@ func (e *Engine) finishIV() {
 	o := &e.op
 	switch o.cipher {
 	case aesCTR, aesCCM, aesGCM:
-		o.iv = o.ctr.value
+		o.ctr.value.putBE(o.iv[:])
 	case aesXTS:
 		if o.cfg.XTSStep {
-			binary.BigEndian.PutUint64(o.iv[:], o.xts.num.hi)
-			binary.BigEndian.PutUint64(o.iv[8:], o.xts.num.lo)
+			o.xts.num.putBE(o.iv[:])
 		}
 	}
 }

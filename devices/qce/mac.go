@@ -68,10 +68,9 @@ func (m *cbcMAC) finishCMAC() {
 // doubleBE multiplies by x in CMAC's field, where a block is a big-endian
 // number.
 func doubleBE(b *[16]byte) {
-	n := num128{binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint64(b[8:])}
+	n := loadBE(b[:])
 	n.double()
-	binary.BigEndian.PutUint64(b[:], n.hi)
-	binary.BigEndian.PutUint64(b[8:], n.lo)
+	n.putBE(b[:])
 }
 
 // ghash is GCM's authentication (SP 800-38D §6.4): a table of the sixteen
@@ -85,7 +84,7 @@ type ghash struct {
 
 func (g *ghash) init(h []byte) {
 	*g = ghash{}
-	v := num128{binary.BigEndian.Uint64(h), binary.BigEndian.Uint64(h[8:])}
+	v := loadBE(h)
 	for i := 8; i > 0; i >>= 1 {
 		g.table[i] = v
 		v = v.halve()
@@ -171,7 +170,4 @@ func (g *ghash) lengths(aad, text uint64) {
 	g.mul()
 }
 
-func (g *ghash) sum(p []byte) {
-	binary.BigEndian.PutUint64(p, g.y.hi)
-	binary.BigEndian.PutUint64(p[8:], g.y.lo)
-}
+func (g *ghash) sum(p []byte) { g.y.putBE(p) }

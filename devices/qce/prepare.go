@@ -5,13 +5,6 @@ import (
 	"encoding/binary"
 )
 
-// schedOp is a block mode of the running operation: the key in ECB, the chain
-// in CBC.
-type schedOp struct {
-	block cipher.Block
-	chain cipher.BlockMode
-}
-
 // prepare sets the ciphers and MACs of the operation up.
 func (e *Engine) prepare() {
 	o, c := &e.op, &e.op.cfg
@@ -19,11 +12,11 @@ func (e *Engine) prepare() {
 	n := o.keyBytes()
 	switch o.cipher {
 	case aesECB:
-		o.ecb.block = e.keys.get(famAES, c.Key[:n]).block
+		o.ecb = e.keys.get(famAES, c.Key[:n]).block
 	case desECB:
-		o.ecb.block = e.keys.get(famDES, c.Key[:n]).block
+		o.ecb = e.keys.get(famDES, c.Key[:n]).block
 	case tdesECB:
-		o.ecb.block = e.tdes(n).block
+		o.ecb = e.tdes(n).block
 	case aesCBC:
 		o.chain(e.keys.get(famAES, c.Key[:n]), encrypt, 16)
 	case desCBC:
@@ -47,9 +40,9 @@ func (e *Engine) prepare() {
 
 func (o *operation) chain(s *schedule, encrypt bool, size int) {
 	if encrypt {
-		o.cbc.chain = s.encrypter(o.iv[:size])
+		o.cbc = s.encrypter(o.iv[:size])
 	} else {
-		o.cbc.chain = s.decrypter(o.iv[:size])
+		o.cbc = s.decrypter(o.iv[:size])
 	}
 }
 

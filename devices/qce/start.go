@@ -1,6 +1,7 @@
 package qce
 
 import (
+	"crypto/cipher"
 	"encoding/binary"
 
 	"github.com/qcemu/qcemu/devices/trace"
@@ -34,13 +35,13 @@ type operation struct {
 	pos                uint32 // bytes transformed
 	eot                bool   // the last byte fed ended a transfer
 
-	ecb, cbc schedOp
+	ecb      cipher.Block
+	cbc      cipher.BlockMode
 	ctr      counter
 	xts      xts
 	unitLeft uint32 // bytes left in the XTS data unit
 	mac      cbcMAC
 	gh       ghash
-	lastIn   [16]byte // last ciphertext block, for the IV of the next operation
 	tag      [16]byte // received
 	tagLen   uint32
 	iv       [16]byte // to continue with

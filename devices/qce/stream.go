@@ -117,13 +117,7 @@ func (o *operation) crypt(p []byte) {
 			}
 		}
 	case aesECB, desECB, tdesECB:
-		for ; len(p) >= block; p = p[block:] {
-			if encrypt {
-				o.ecb.block.Encrypt(p[:block], p[:block])
-			} else {
-				o.ecb.block.Decrypt(p[:block], p[:block])
-			}
-		}
+		ecb(o.ecb, p, encrypt)
 	default:
 		if len(p) < block {
 			return
@@ -131,7 +125,7 @@ func (o *operation) crypt(p []byte) {
 		if !encrypt {
 			copy(o.iv[:block], p[len(p)-block:])
 		}
-		o.cbc.chain.CryptBlocks(p, p)
+		o.cbc.CryptBlocks(p, p)
 		if encrypt {
 			copy(o.iv[:block], p[len(p)-block:])
 		}

@@ -2,6 +2,7 @@ package qce
 
 import (
 	"crypto/cipher"
+	"crypto/subtle"
 	"encoding/binary"
 )
 
@@ -14,10 +15,21 @@ type xts struct {
 	num          num128 // of the current data unit
 	t            num128 // tweak of the next block
 	tmp, tmp2    [16]byte
+	tweaks       [32 * 16]byte
 }
 
 // num128 is a 128-bit number.
 type num128 struct{ hi, lo uint64 }
+
+// loadBE reads a block as a big-endian number.
+func loadBE(p []byte) num128 {
+	return num128{binary.BigEndian.Uint64(p), binary.BigEndian.Uint64(p[8:])}
+}
+
+func (n num128) putBE(p []byte) {
+	binary.BigEndian.PutUint64(p, n.hi)
+	binary.BigEndian.PutUint64(p[8:], n.lo)
+}
 
 func (n *num128) inc() {
 	n.lo++
@@ -36,7 +48,7 @@ func (n *num128) double() {
 // init sets the number of the first data unit from the engine's IV string,
 // which is big-endian (datasheet §15).
 func (x *xts) init(iv []byte) {
-	x.num = num128{binary.BigEndian.Uint64(iv), binary.BigEndian.Uint64(iv[8:])}
+	x.num = loadBE(iv)
 	x.unit()
 }
 
@@ -81,23 +93,38 @@ func (x *xts) crypt(p []byte) {
 	x.stealTail(p, tail)
 }
 
+// blocks goes over a run of blocks once for each part of the mode: in a loop
+// that does all parts block by block, every part waits for the one before.
 func (x *xts) blocks(p []byte) {
-	t, b, encrypt := x.t, x.block, x.encrypt
 	for len(p) >= 16 {
-		q := p[:16:16]
-		binary.LittleEndian.PutUint64(q, binary.LittleEndian.Uint64(q)^t.lo)
-		binary.LittleEndian.PutUint64(q[8:], binary.LittleEndian.Uint64(q[8:])^t.hi)
-		if encrypt {
-			b.Encrypt(q, q)
-		} else {
-			b.Decrypt(q, q)
+		run := p[:min(len(p)&^15, len(x.tweaks))]
+		tweaks := x.tweaks[:len(run)]
+		t := x.t
+		for q := tweaks; len(q) >= 16; q = q[16:] {
+			binary.LittleEndian.PutUint64(q, t.lo)
+			binary.LittleEndian.PutUint64(q[8:], t.hi)
+			t.double()
 		}
-		binary.LittleEndian.PutUint64(q, binary.LittleEndian.Uint64(q)^t.lo)
-		binary.LittleEndian.PutUint64(q[8:], binary.LittleEndian.Uint64(q[8:])^t.hi)
-		t.double()
-		p = p[16:]
+		x.t = t
+		subtle.XORBytes(run, run, tweaks)
+		ecb(x.block, run, x.encrypt)
+		subtle.XORBytes(run, run, tweaks)
+		p = p[len(run):]
 	}
-	x.t = t
+}
+
+// ecb does whole blocks, each on its own.
+func ecb(b cipher.Block, p []byte, encrypt bool) {
+	size := b.BlockSize()
+	if encrypt {
+		for ; len(p) >= size; p = p[size:] {
+			b.Encrypt(p[:size], p[:size])
+		}
+		return
+	}
+	for ; len(p) >= size; p = p[size:] {
+		b.Decrypt(p[:size], p[:size])
+	}
 }
 
 // stealTail does the last whole block and the tail behind it.
