@@ -116,10 +116,10 @@ func (b *Block) add(m *Machine, tree *dt.FDT) error {
 		coherent,
 	))
 	if b.ControlledRemotely {
-		flag(bam, "qcom,controlled-remotely")
+		mark(bam, "qcom,controlled-remotely")
 	}
 	if b.PoweredRemotely {
-		flag(bam, "qcom,powered-remotely")
+		mark(bam, "qcom,powered-remotely")
 	}
 	if b.Clock {
 		root.Children = append(root.Children, dt.NewNode("qcemu-clock", dt.WithProperty(
@@ -178,7 +178,7 @@ func stringList(name string, list []string) dt.Property {
 	return dt.Property{Name: name, Value: text(strings.Join(list, "\x00"))}
 }
 
-func flag(n *dt.Node, name string) {
+func mark(n *dt.Node, name string) {
 	n.Update(dt.Property{Name: name})
 }
 

@@ -2,7 +2,6 @@ package image
 
 import (
 	"debug/elf"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -59,7 +58,6 @@ func (t *tree) addUserland(root string) error {
 type userland struct {
 	root string
 	tree *tree
-	libs []string // folders with libraries, below root
 }
 
 // merged are the folders that Debian has moved into /usr.
@@ -154,11 +152,7 @@ func (u *userland) add(name string) error {
 func (u *userland) addLinked(file string) error {
 	f, err := elf.Open(file)
 	if err != nil {
-		var format *elf.FormatError
-		if errors.As(err, &format) { // a script or a configuration file
-			return nil
-		}
-		return nil // too short for an ELF header
+		return nil // a script or a configuration file
 	}
 	defer f.Close()
 	if f.Machine != elf.EM_AARCH64 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -28,7 +29,7 @@ func modprobe(args []string) error {
 		args = args[1:]
 	}
 	if len(args) == 0 {
-		return fmt.Errorf("usage: modprobe MODULE [PARAMETER=VALUE...] | modprobe -r MODULE...")
+		return errors.New("usage: modprobe [-r] MODULE [PARAMETER=VALUE]")
 	}
 	var g guest
 	if err := g.readJob(); err != nil {
