@@ -53,9 +53,12 @@ func (n *node) opened() *os.File {
 // errno turns an error of os.Root into one that the client understands.
 func errno(err error) error {
 	var number syscall.Errno
+	var ours linux.Errno
 	switch {
 	case err == nil, err == io.EOF:
 		return err
+	case errors.As(err, &ours):
+		return ours
 	case errors.As(err, &number):
 		return linux.Errno(number)
 	case errors.Is(err, fs.ErrNotExist):
