@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -32,12 +33,15 @@ func (e *PatchError) Error() string {
 	return fmt.Sprintf("patch %d of %d (%q) does not apply to %s%s: %s", e.Number, e.Of, e.Patch, e.Tree, where, e.Reason)
 }
 
+// patchVars change what patch(1) does.
+var patchVars = regexp.MustCompile(`^(POSIXLY_CORRECT|PATCH_.*|VERSION_CONTROL|SIMPLE_BACKUP_SUFFIX)=`)
+
 // apply applies a series to the tree in dir. what names the tree to people.
 func apply(ctx context.Context, dir, what string, list Patches) error {
 	for i, p := range list {
 		cmd := exec.CommandContext(ctx, "patch", "-p1", "--forward", "--batch", "--no-backup-if-mismatch", "--reject-file=-")
 		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "LC_ALL=C", "POSIXLY_CORRECT=", "VERSION_CONTROL=", "QUOTING_STYLE=literal")
+		cmd.Env = append(slices.DeleteFunc(os.Environ(), patchVars.MatchString), "LC_ALL=C", "QUOTING_STYLE=literal")
 		cmd.Stdin = bytes.NewReader(p.Diff)
 		out, err := cmd.CombinedOutput()
 		if err == nil {

@@ -11,6 +11,7 @@ import (
 	"mime/quotedprintable"
 	"net/mail"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -40,14 +41,14 @@ func (ps Patches) Touched() []string {
 // ReadPatches reads a series as "b4 am" or "git format-patch" write it: an mbox
 // file, a single patch, a maildir, or a folder of patches, applied in the order
 // of their names. Mails without a diff, cover letters for example, are left out.
-func ReadPatches(path string) (Patches, error) {
-	st, err := os.Stat(path)
+func ReadPatches(name string) (Patches, error) {
+	st, err := os.Stat(name)
 	if err != nil {
-		return nil, fmt.Errorf("--series %s: %w", path, unwrapPath(err))
+		return nil, fmt.Errorf("--series %s: %w", name, unwrapPath(err))
 	}
-	files := []string{path}
+	files := []string{name}
 	if st.IsDir() {
-		if files, err = seriesFiles(path); err != nil {
+		if files, err = seriesFiles(name); err != nil {
 			return nil, err
 		}
 	}
@@ -55,7 +56,7 @@ func ReadPatches(path string) (Patches, error) {
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("--series %s: %w", path, err)
+			return nil, fmt.Errorf("--series %s: %w", name, err)
 		}
 		list, err := parseMbox(filepath.Base(file), data)
 		if err != nil {
@@ -64,14 +65,14 @@ func ReadPatches(path string) (Patches, error) {
 		all = append(all, list...)
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("--series %s holds no patch: give an mbox file as b4 am writes it, or a folder of .patch files", path)
+		return nil, fmt.Errorf("--series %s holds no patch: give an mbox file as b4 am writes it, or a folder of .patch files", name)
 	}
 	return all, nil
 }
 
 // readPatchFS reads the patches of a folder of an embedded series.
 func readPatchFS(fsys fs.FS, dir string) (Patches, error) {
-	names, err := fs.Glob(fsys, filepath.Join(dir, "*.patch"))
+	names, err := fs.Glob(fsys, path.Join(dir, "*.patch"))
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +82,7 @@ func readPatchFS(fsys fs.FS, dir string) (Patches, error) {
 		if err != nil {
 			return nil, err
 		}
-		list, err := parseMbox(filepath.Base(name), data)
+		list, err := parseMbox(path.Base(name), data)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
