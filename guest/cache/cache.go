@@ -23,6 +23,7 @@ const EnvRoot = "QCEMU_CACHE"
 const (
 	tmpDir  = "tmp"
 	lockDir = "lock"
+	noteExt = ".json"
 )
 
 // Cache is a cache folder. It holds a shared lock on each entry it has given
@@ -218,7 +219,7 @@ func (c *Cache) Work(ctx context.Context, kind, key string) (dir string, done fu
 
 // Note reads a small record.
 func (c *Cache) Note(kind, key string) ([]byte, bool) {
-	b, err := os.ReadFile(c.path(kind, key) + ".json")
+	b, err := os.ReadFile(c.path(kind, key) + noteExt)
 	return b, err == nil
 }
 
@@ -227,7 +228,7 @@ func (c *Cache) WriteNote(kind, key string, data []byte) error {
 	if err := checkName(kind, key); err != nil {
 		return err
 	}
-	path := c.path(kind, key) + ".json"
+	path := c.path(kind, key) + noteExt
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}

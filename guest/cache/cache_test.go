@@ -199,6 +199,7 @@ func TestListAndPrune(t *testing.T) {
 		t.Fatal(err)
 	}
 	os.MkdirAll(filepath.Join(root, "tmp", "thing", "dead"), 0o755)
+	os.WriteFile(filepath.Join(root, "thing", "file"), make([]byte, 10000), 0o644)
 
 	names := func(list []Entry) (out []string) {
 		for _, e := range list {
@@ -218,18 +219,21 @@ func TestListAndPrune(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"thing a busy", "thing b busy"}, names(list)); diff != "" {
+	if diff := cmp.Diff([]string{"thing a busy", "thing b busy", "thing file free"}, names(list)); diff != "" {
 		t.Error(diff)
 	}
-	all := func(Entry) bool { return true }
-	if gone, err := other.Prune(all); err != nil || len(gone) > 0 {
-		t.Errorf("entries in use were removed: %v, %v", gone, err)
+	gone, err := other.Prune(func(Entry) bool { return true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"thing file free"}, names(gone)); diff != "" {
+		t.Errorf("entries in use were removed: %s", diff)
 	}
 	if left, _ := filepath.Glob(filepath.Join(root, "tmp", "*", "*")); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
 	}
 	c.Close()
-	gone, err := other.Prune(func(e Entry) bool { return e.Key == "a" })
+	gone, err = other.Prune(func(e Entry) bool { return e.Key == "a" })
 	if err != nil {
 		t.Fatal(err)
 	}

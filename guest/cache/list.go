@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Entry is one entry of the cache.
+// Entry is one entry of the cache, or a single file that another package keeps
+// there.
 type Entry struct {
 	Kind, Key string
 	Path      string
@@ -37,7 +38,7 @@ func (c *Cache) List() ([]Entry, error) {
 			return nil, err
 		}
 		for _, key := range keys {
-			if !key.IsDir() {
+			if filepath.Ext(key.Name()) == noteExt {
 				continue
 			}
 			e := Entry{Kind: kind.Name(), Key: key.Name(), Path: c.path(kind.Name(), key.Name())}
