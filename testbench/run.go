@@ -359,9 +359,10 @@ func (r *run) judge(plan bootPlan, col *collector, con *console, why string) {
 	}
 	r.report.Suites = append(r.report.Suites, done...)
 	r.report.Kernel = cmp.Or(col.kernelRelease(), r.report.Kernel)
-	if why != "" {
-		r.report.Problems = append(r.report.Problems, why)
+	if why == "" {
+		return // the suites have judged the kernel's log themselves
 	}
+	r.report.Problems = append(r.report.Problems, why)
 	for _, line := range complaints {
 		r.report.Problems = append(r.report.Problems, "console: "+line)
 	}
