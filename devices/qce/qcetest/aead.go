@@ -88,7 +88,7 @@ func (c CCM) Input() []byte { return append(c.Header(), c.Text...) }
 // b0 is the first block of the authentication (SP 800-38C A.2.1).
 func (c CCM) b0() []byte {
 	l := 15 - len(c.Nonce)
-	flags := byte((c.TagLen-2)/2<<3 | l - 1)
+	flags := byte((c.TagLen-2)/2<<3 | (l - 1))
 	if len(c.AAD) > 0 {
 		flags |= 1 << 6
 	}
