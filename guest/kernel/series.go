@@ -1,16 +1,13 @@
 package kernel
 
 import (
-	"embed"
 	"io/fs"
+
+	"github.com/qcemu/qcemu/guest/kernel/series"
 )
 
-// ownPatches are the project's own patches. They are embedded by the package
-// that holds them, once it has any.
-var ownPatches embed.FS
-
 // ownSeries reads the project's patches for a version.
-func ownSeries(version string) (Patches, error) { return seriesFor(ownPatches, version) }
+func ownSeries(version string) (Patches, error) { return seriesFor(series.Patches, version) }
 
 // seriesFor reads the patches in the folder of the version, else the ones for
 // all versions.
