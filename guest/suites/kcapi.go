@@ -154,6 +154,10 @@ var messageSizes = []int{
 	4080, 4095, 4096, 4097, 8191, 8192, 10240, 16384, 32767, 65536, 131072, 262144, 1 << 20,
 }
 
+// maxDataUnit is the longest XTS message whose length fits the engine's register
+// for the data unit, of 20 bits, and that the driver does not give to software.
+const maxDataUnit = 1<<20 - 512
+
 // sizesFor picks the sizes that the algorithm takes.
 func sizesFor(a EngineAlgorithm) []int {
 	if a.Kind == Hash || a.Block <= 1 {
@@ -161,6 +165,9 @@ func sizesFor(a EngineAlgorithm) []int {
 	}
 	var out []int
 	for _, n := range messageSizes {
+		if isXTS(a) {
+			n = min(n, maxDataUnit)
+		}
 		if n%a.Block == 0 {
 			out = append(out, n)
 		}

@@ -81,8 +81,12 @@ func TestTally(t *testing.T) {
 func TestSizesFor(t *testing.T) {
 	for _, a := range EngineAlgorithms() {
 		sizes := sizesFor(a)
-		if len(sizes) == 0 || sizes[len(sizes)-1] != 1<<20 {
-			t.Errorf("%s: %v does not reach 1 MiB", a.Driver, sizes)
+		want := 1 << 20
+		if isXTS(a) {
+			want -= 512
+		}
+		if len(sizes) == 0 || sizes[len(sizes)-1] != want {
+			t.Errorf("%s: %v does not reach %d", a.Driver, sizes, want)
 		}
 		for _, n := range sizes {
 			if a.Kind != Hash && n%a.Block != 0 {
