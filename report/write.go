@@ -8,6 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/qcemu/qcemu/devices/attest"
+	"github.com/qcemu/qcemu/devices/finding"
 )
 
 // Files that WriteDir makes.
@@ -28,14 +31,22 @@ func (r *Run) WriteDir(dir string) error {
 		{JSONFile, func(w io.Writer) error { return writeJSON(w, r) }},
 		{KTAPFile, r.WriteKTAP},
 		{JUnitFile, r.WriteJUnit},
-		{AttestationFile, func(w io.Writer) error { return writeJSON(w, r.Attestation) }},
-		{FindingsFile, func(w io.Writer) error { return writeJSON(w, r.Findings) }},
 	} {
 		if err := writeFile(filepath.Join(dir, f.name), f.write); err != nil {
 			return err
 		}
 	}
-	return nil
+	return WriteEngine(dir, r.Attestation, r.Findings)
+}
+
+// WriteEngine writes what is known of the engine alone: what it did, and the
+// rules that were broken.
+func WriteEngine(dir string, rows []attest.Row, findings []finding.Finding) error {
+	err := writeFile(filepath.Join(dir, AttestationFile), func(w io.Writer) error { return writeJSON(w, rows) })
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, FindingsFile), func(w io.Writer) error { return writeJSON(w, findings) })
 }
 
 func writeFile(path string, write func(io.Writer) error) error {

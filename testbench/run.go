@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,17 +13,11 @@ import (
 	"time"
 
 	"github.com/qcemu/qcemu/devices/attest"
-	"github.com/qcemu/qcemu/devices/cryptoblock"
-	"github.com/qcemu/qcemu/devices/finding"
 	"github.com/qcemu/qcemu/devices/reading"
-	"github.com/qcemu/qcemu/devices/trace"
 	"github.com/qcemu/qcemu/guest/job"
-	"github.com/qcemu/qcemu/guest/share"
 	"github.com/qcemu/qcemu/guest/suites"
 	"github.com/qcemu/qcemu/guest/vm"
 	"github.com/qcemu/qcemu/report"
-	"github.com/qcemu/qcemu/vhostuser"
-	"github.com/qcemu/qcemu/vhostuser/vfiouser"
 )
 
 // Config is one run.
@@ -58,11 +50,10 @@ const diskSize = 256 << 20
 // run is the state of one run.
 type run struct {
 	Config
-	guest    *Guest
-	counter  *attest.Counter
-	findings *finding.Log
-	report   report.Run
-	console  *os.File
+	guest   *Guest
+	model   *Model
+	report  report.Run
+	console *os.File
 }
 
 // Run prepares the guest, runs the suites and writes the reports. The error is
@@ -87,8 +78,13 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 	}
 	defer console.Close()
 
+	model, err := NewModel(c.Guest.Profile, c.Readings)
+	if err != nil {
+		return nil, err
+	}
+
 	start := time.Now()
-	r := &run{Config: c, guest: guest, counter: attest.NewCounter(), console: console}
+	r := &run{Config: c, guest: guest, model: model, console: console}
 	r.report = report.Run{Started: start.UTC().Truncate(time.Second), Driver: c.Guest.Driver, SoC: c.Guest.Profile.Name,
 		Kernel: guest.Kernel.Version, QEMU: guest.QEMU.Version, Seed: c.Seed}
 	for _, b := range boots {
@@ -97,10 +93,8 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 		}
 	}
 	r.report.Seconds = time.Since(start).Seconds()
-	r.report.Attestation = r.counter.Rows()
-	if r.findings != nil {
-		r.report.Findings = r.findings.Findings()
-	}
+	r.report.Attestation = model.Counter.Rows()
+	r.report.Findings = model.Findings.Findings()
 	for _, q := range c.Require {
 		if err := q.Check(r.report.Attestation, c.Guest.Profile.EE); err != nil {
 			r.report.Problems = append(r.report.Problems, err.Error())
@@ -149,18 +143,6 @@ func SuiteNames() []string {
 	return names
 }
 
-// newBlock makes the model with its readers.
-func (r *run) newBlock() (*cryptoblock.Block, error) {
-	var block *cryptoblock.Block
-	if r.findings == nil {
-		r.findings = finding.NewLog(func(e *trace.Event) string { return block.Describe(e) })
-	}
-	block, err := cryptoblock.New(*r.Guest.Profile, cryptoblock.Options{
-		Readings: r.Readings, Sinks: []trace.Sink{r.counter, r.findings},
-	})
-	return block, err
-}
-
 // boot runs the suites of one boot.
 func (r *run) boot(ctx context.Context, plan bootPlan) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -174,19 +156,15 @@ func (r *run) boot(ctx context.Context, plan bootPlan) error {
 	}
 	defer os.RemoveAll(dir)
 
-	block, err := r.newBlock()
-	if err != nil {
-		return err
-	}
 	machine, err := r.machine(ctx, dir, plan)
 	if err != nil {
 		return err
 	}
-	col := newCollector(func(suite string) { r.counter.Begin(suite); r.findings.Begin(suite) }, r.Guest.Progress)
-	if err := r.serveBlock(ctx, &wg, block, machine.BlockSocket); err != nil {
+	col := newCollector(r.model.Begin, r.Guest.Progress)
+	if err := r.model.Serve(ctx, &wg, machine.BlockSocket); err != nil {
 		return err
 	}
-	if err := r.serveShare(ctx, &wg, col, machine.ShareSocket); err != nil {
+	if err := ServeShare(ctx, &wg, filepath.Join(r.Out, SharedDir), machine.ShareSocket, col.Event); err != nil {
 		return err
 	}
 
@@ -235,60 +213,6 @@ func makeDisk(path string) error {
 		return err
 	}
 	return errors.Join(f.Truncate(diskSize), f.Close())
-}
-
-func (r *run) serveBlock(ctx context.Context, wg *sync.WaitGroup, block *cryptoblock.Block, path string) error {
-	server, err := NewBlockServer(block, slog.Default())
-	if err != nil {
-		return err
-	}
-	l, err := vhostuser.Listen(path)
-	if err != nil {
-		return err
-	}
-	wg.Go(func() {
-		if err := server.Serve(ctx, l); err != nil {
-			slog.Error("serving the crypto block", "error", err)
-		}
-	})
-	return nil
-}
-
-// The PCI identity under which QEMU sees the block: a vendor number of the
-// PCI SIG's Qualcomm, a device number of our own, class "other encryption".
-var identity = vfiouser.PCI{VendorID: 0x17cb, DeviceID: 0x0ce5, SubsystemVendor: 0x17cb, SubsystemID: 0x0ce5, Class: 0x108000}
-
-// NewBlockServer returns the vfio-user server of a block.
-func NewBlockServer(block *cryptoblock.Block, log *slog.Logger) (*vfiouser.Server, error) {
-	return vfiouser.New(vfiouser.Config{Device: block, PCI: identity, BARSize: cryptoblock.WindowSize, Log: log})
-}
-
-func (r *run) serveShare(ctx context.Context, wg *sync.WaitGroup, col *collector, path string) error {
-	server, err := share.New(filepath.Join(r.Out, SharedDir), col.Event, func(err error) {
-		slog.Warn("the guest wrote to its control file what is no event", "error", err)
-	})
-	if err != nil {
-		return err
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		server.Close()
-		return err
-	}
-	context.AfterFunc(ctx, func() { l.Close() })
-	wg.Go(func() {
-		defer server.Close()
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			if err := server.Serve(ctx, conn); err != nil && ctx.Err() == nil {
-				slog.Warn("the guest's connection to the shared folder broke", "error", err)
-			}
-		}
-	})
-	return nil
 }
 
 // watch waits for the guest's end. It returns why the guest ended before it was
