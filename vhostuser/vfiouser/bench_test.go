@@ -2,6 +2,7 @@ package vfiouser_test
 
 import (
 	"context"
+	"log/slog"
 	"runtime"
 	"slices"
 	"testing"
@@ -42,7 +43,7 @@ func socketpair(tb testing.TB) (a, b *vhostuser.Socket) {
 // trivialServer returns the client's end of a negotiated session.
 func trivialServer(tb testing.TB) *vhostuser.Socket {
 	tb.Helper()
-	srv, err := vfiouser.New(vfiouser.Config{Device: &trivial{}, BARSize: 4096})
+	srv, err := vfiouser.New(vfiouser.Config{Device: &trivial{}, BARSize: 4096, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -108,7 +109,7 @@ func BenchmarkRegisterRead(b *testing.B) {
 		return into
 	}
 	b.ReportAllocs()
-	var bareNS, serverNS []int64
+	bareNS, serverNS := make([]int64, 0, 1<<20), make([]int64, 0, 1<<20)
 	for b.Loop() {
 		bareNS = measure(bare, bareNS)
 		serverNS = measure(server, serverNS)

@@ -23,11 +23,6 @@ const (
 	maxParked      = 4096
 	maxParkedBytes = 4 << 20
 	maxParkedFDs   = 4 * vhostuser.MaxFDs
-
-	// spins is how often the socket is looked at before the thread sleeps. An
-	// answer of the client to our reply takes longer, but the next of several
-	// posted messages does not.
-	spins = 16
 )
 
 // message is one message of the client. Payload and fds belong to the handler

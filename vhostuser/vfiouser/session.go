@@ -135,12 +135,12 @@ func (s *session) receive(m *message) error {
 
 // fill receives at least one byte, or settles what is owed to the client in a
 // silence.
+//
+// It sleeps at once. Looking at the socket a few times first was measured and
+// made a register read up to 1.6 times as long: the kernel wakes a thread that
+// sleeps on the client's own CPU sooner than one that spins on another sees the
+// message.
 func (s *session) fill() error {
-	for range spins {
-		if n, err := s.rx.fill(false); n > 0 || err != nil {
-			return err
-		}
-	}
 	s.asleep.Store(true)
 	defer s.asleep.Store(false)
 	if line := s.srv.line; line.owed.Load() {
