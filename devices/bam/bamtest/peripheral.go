@@ -13,6 +13,7 @@ type Loopback struct {
 	Regs   []uint32 // a window of plain registers
 	Held   bool     // the BAM's pipe lock
 	Faults int      // calls of Fault
+	Moves  int      // calls of Fed and Drained
 	pairs  []fifo
 }
 
@@ -56,6 +57,7 @@ func (l *Loopback) In(pipe int) []byte {
 // Fed implements bam.Peripheral.
 func (l *Loopback) Fed(pipe, n int, eot bool) {
 	f := l.pair(pipe)
+	l.Moves++
 	f.in += n
 	f.eot = f.eot || eot
 }
@@ -72,6 +74,7 @@ func (l *Loopback) Out(pipe int) ([]byte, bool) {
 // Drained implements bam.Peripheral.
 func (l *Loopback) Drained(pipe, n int, eot bool) {
 	f := l.pair(pipe)
+	l.Moves++
 	f.out += n
 	if eot {
 		f.eot = false
