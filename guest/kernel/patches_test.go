@@ -156,6 +156,17 @@ func TestOwnSeriesByVersion(t *testing.T) {
 	}
 }
 
+// The project's own series leaves the Image as it is.
+func TestOwnSeries(t *testing.T) {
+	list, err := ownSeries(DefaultLinux)
+	if err != nil || len(list) == 0 {
+		t.Fatalf("%d patches, %v", len(list), err)
+	}
+	if !driversOnly(list.Touched()) {
+		t.Errorf("it reaches beyond the drivers: %q", list.Touched())
+	}
+}
+
 func TestDriversOnly(t *testing.T) {
 	for _, test := range []struct {
 		files []string
