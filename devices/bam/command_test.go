@@ -75,7 +75,7 @@ func TestElementsInOrder(t *testing.T) {
 }
 
 func TestElementMask(t *testing.T) {
-	for reading, want := range map[bam.Choice]uint32{bam.MaskRMW: 0xAAAA_5555, bam.MaskZero: 0x0000_5555} {
+	for reading, want := range map[bam.Answer]uint32{bam.MaskRMW: 0xAAAA_5555, bam.MaskZero: 0x0000_5555} {
 		s := newScriptedScene(t, bam.Config{Readings: bam.Readings{ElementMask: reading}})
 		s.script.Regs[0x10] = 0xAAAA_AAAA
 		s.play(s.command(0, elem{Addr: window + 0x10, Data: 0x5555_5555, Mask: 0xFFFF}))
@@ -142,7 +142,7 @@ func TestOutsideWindowMayFail(t *testing.T) {
 
 func TestCmdDisabled(t *testing.T) {
 	for _, tt := range []struct {
-		reading  bam.Choice
+		reading  bam.Answer
 		executed bool
 		fed      int
 	}{{bam.CmdStillExecuted, true, 0}, {bam.CmdSkipped, false, 0}, {bam.CmdAsData, false, 16}} {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/qcemu/qcemu/devices/bam"
 	"github.com/qcemu/qcemu/devices/bam/bamtest"
+	"github.com/qcemu/qcemu/devices/reading"
 	"github.com/qcemu/qcemu/devices/trace"
 )
 
@@ -32,11 +33,7 @@ func FuzzGuest(f *testing.F) {
 			cfg.AddrBits = 36
 		}
 		if mode&16 != 0 { // every other reading
-			for _, rd := range bam.AllReadings() {
-				if err := cfg.Readings.Set(rd.Name, rd.Values[len(rd.Values)-1]); err != nil {
-					t.Fatal(err)
-				}
-			}
+			cfg.Readings = lastReadings(t)
 		}
 		r := &fuzzRig{rig: &rig{loop: bamtest.NewLoopback(16, 256, 0x6000)}}
 		r.build(t, cfg, r.loop, &r.events)
@@ -74,6 +71,19 @@ func FuzzGuest(f *testing.F) {
 		r.bam.Reset()
 		checkReset(t, r, cfg)
 	})
+}
+
+// lastReadings has the last value of every reading.
+func lastReadings(t *testing.T) bam.Readings {
+	c := reading.Choice{}
+	for _, rd := range bam.ReadingTable() {
+		c[rd.Name] = rd.Values[len(rd.Values)-1].Name
+	}
+	r, err := bam.ResolveReadings(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 type fuzzRig struct {

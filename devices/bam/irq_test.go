@@ -170,7 +170,7 @@ func TestBusErrorOnOldLayout(t *testing.T) {
 
 func TestOutOfDesc(t *testing.T) {
 	for _, tt := range []struct {
-		reading bam.Choice
+		reading bam.Answer
 		idle    uint32 // after the first descriptor
 		cleared uint32 // after clearing it
 	}{{bam.OutOfDescEdge, bam.IRQOutOfDesc, 0}, {bam.OutOfDescLevel, bam.IRQOutOfDesc, bam.IRQOutOfDesc}} {

@@ -2,12 +2,14 @@ package bam_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/qcemu/qcemu/devices/bam"
+	"github.com/qcemu/qcemu/devices/reading"
 	"github.com/qcemu/qcemu/devices/reg"
 )
 
@@ -245,40 +247,52 @@ func TestDocumentation(t *testing.T) {
 	}
 }
 
+// Each value of each reading sets one field, which no other reading sets.
 func TestReadings(t *testing.T) {
-	names := map[string]bool{}
-	for _, rd := range bam.AllReadings() {
-		if names[rd.Name] || rd.Question == "" || rd.Evidence == "" || len(rd.Values) < 2 {
-			t.Errorf("reading %s: twice, or incomplete", rd.Name)
+	seen := map[bam.Readings]string{{}: "the default"}
+	for _, rd := range bam.ReadingTable() {
+		if rd.Question == "" || rd.Source == "" || len(rd.Values) < 2 || rd.Values[0].Evidence == "" {
+			t.Errorf("reading %s is incomplete", rd.Name)
 		}
-		names[rd.Name] = true
-		var r bam.Readings
-		if got := r.Get(rd.Name); got != rd.Values[0] {
-			t.Errorf("%s: default %q, want the first value %q", rd.Name, got, rd.Values[0])
-		}
-		for _, v := range rd.Values {
-			if err := r.Set(rd.Name, v); err != nil {
+		for i, v := range rd.Values {
+			name := rd.Name + "=" + v.Name
+			r, err := bam.ResolveReadings(reading.Choice{rd.Name: v.Name})
+			if err != nil {
 				t.Error(err)
 			}
-			if got := r.Get(rd.Name); got != v {
-				t.Errorf("%s: set %q, got %q", rd.Name, v, got)
+			if other, ok := seen[r]; ok != (i == 0) || i == 0 && other != "the default" {
+				t.Errorf("%s is the same as %q", name, other)
 			}
-			for other := range names {
-				if other != rd.Name && r.Get(other) != (&bam.Readings{}).Get(other) {
-					t.Errorf("setting %s changed %s", rd.Name, other)
-				}
+			if i > 0 {
+				seen[r] = name
 			}
 		}
-		if err := r.Set(rd.Name, "nonsense"); err == nil || !strings.Contains(err.Error(), rd.Values[1]) {
-			t.Errorf("%s=nonsense: %v, want an error that names the values", rd.Name, err)
+		if _, err := bam.ResolveReadings(reading.Choice{rd.Name: "nonsense"}); err == nil {
+			t.Errorf("%s=nonsense is accepted", rd.Name)
 		}
 	}
-	var r bam.Readings
-	if err := r.Set("nonsense", "x"); err == nil {
-		t.Error("an unknown reading is accepted")
-	}
-	if got := r.Get("nonsense"); got != "" {
-		t.Errorf("an unknown reading is %q", got)
+	// The names of the constants and of the values belong together.
+	for name, got := range map[string]bam.Answer{
+		"bam-lock=after-elements": bam.LockAfterElements, "bam-unlock=before-elements": bam.UnlockBeforeElements,
+		"bam-lock-on-pipe-reset=keep": bam.KeepOnPipeRst, "bam-lock-on-disable=release": bam.ReleaseOnDisable,
+		"bam-arbiter=any": bam.ArbiterAny, "bam-super-group=shares-lock": bam.SuperGroupShares,
+		"bam-read-element=drop": bam.ElementDropped, "bam-read-with-lock=bus-error": bam.ElementFails,
+		"bam-element-decode=24": bam.Decode24, "bam-element-mask=zero": bam.MaskZero, "bam-bare-offset=drop": bam.BareDropped,
+		"bam-outside-window=bus-error": bam.OutsideFails, "bam-nwd-scope=last-only": bam.NWDLast,
+		"bam-cmd-disabled=skip": bam.CmdSkipped, "bam-cmd-disabled=data": bam.CmdAsData,
+		"bam-out-of-desc=level": bam.OutOfDescLevel, "bam-foreign-globals=accept": bam.ForeignAccepted,
+	} {
+		c := reading.Choice{}
+		if err := c.Parse(name); err != nil {
+			t.Fatal(err)
+		}
+		s, err := bam.ReadingTable().Resolve(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := slices.Max(s); bam.Answer(m) != got {
+			t.Errorf("%s is %d, the constant %d", name, m, got)
+		}
 	}
 }
 

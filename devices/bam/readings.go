@@ -2,180 +2,194 @@ package bam
 
 import (
 	"fmt"
-	"strings"
+
+	"github.com/qcemu/qcemu/devices/reading"
 )
 
-// Choice is one of a reading's values, as its index in Reading.Values. 0 is the
+// Answer is one of the values of a reading, as its index in the table. 0 is the
 // default.
-type Choice uint8
+type Answer uint8
 
 // Readings says which of several possible behaviours the model shows where no
 // public source tells what the hardware does. The zero value is the default of
 // each.
 type Readings struct {
-	Lock           Choice // LockAtFetch, LockAfterElements
-	Unlock         Choice // UnlockAfterElements, UnlockBeforeElements
-	LockOnPipeRst  Choice // ReleaseOnPipeRst, KeepOnPipeRst
-	LockOnDisable  Choice // KeepOnDisable, ReleaseOnDisable
-	Arbiter        Choice // ArbiterFIFO, ArbiterAny
-	SuperGroup     Choice // SuperGroupIgnored, SuperGroupShares
-	ReadElement    Choice // ElementExecuted, ElementDropped, ElementFails
-	ReadWithLock   Choice // the same, for a READ in a descriptor with LOCK or UNLOCK
-	ElementDecode  Choice // Decode18, Decode24
-	ElementMask    Choice // MaskRMW, MaskZero
-	BareOffset     Choice // BareAliased, BareDropped
-	OutsideWindow  Choice // OutsideDropped, OutsideFails
-	NWDScope       Choice // NWDEvery, NWDLast
-	CmdDisabled    Choice // CmdStillExecuted, CmdSkipped, CmdAsData
-	OutOfDesc      Choice // OutOfDescEdge, OutOfDescLevel
-	ForeignGlobals Choice // ForeignIgnored, ForeignAccepted
+	Lock           Answer // LockAtFetch, LockAfterElements
+	Unlock         Answer // UnlockAfterElements, UnlockBeforeElements
+	LockOnPipeRst  Answer // ReleaseOnPipeRst, KeepOnPipeRst
+	LockOnDisable  Answer // KeepOnDisable, ReleaseOnDisable
+	Arbiter        Answer // ArbiterFIFO, ArbiterAny
+	SuperGroup     Answer // SuperGroupIgnored, SuperGroupShares
+	ReadElement    Answer // ElementExecuted, ElementDropped, ElementFails
+	ReadWithLock   Answer // the same, for a READ in a descriptor with LOCK or UNLOCK
+	ElementDecode  Answer // Decode18, Decode24
+	ElementMask    Answer // MaskRMW, MaskZero
+	BareOffset     Answer // BareAliased, BareDropped
+	OutsideWindow  Answer // OutsideDropped, OutsideFails
+	NWDScope       Answer // NWDEvery, NWDLast
+	CmdDisabled    Answer // CmdStillExecuted, CmdSkipped, CmdAsData
+	OutOfDesc      Answer // OutOfDescEdge, OutOfDescLevel
+	ForeignGlobals Answer // ForeignIgnored, ForeignAccepted
 }
 
 // Values of the fields of Readings.
 const (
-	LockAtFetch       Choice = 0
-	LockAfterElements Choice = 1
+	LockAtFetch       Answer = 0
+	LockAfterElements Answer = 1
 
-	UnlockAfterElements  Choice = 0
-	UnlockBeforeElements Choice = 1
+	UnlockAfterElements  Answer = 0
+	UnlockBeforeElements Answer = 1
 
-	ReleaseOnPipeRst Choice = 0
-	KeepOnPipeRst    Choice = 1
+	ReleaseOnPipeRst Answer = 0
+	KeepOnPipeRst    Answer = 1
 
-	KeepOnDisable    Choice = 0
-	ReleaseOnDisable Choice = 1
+	KeepOnDisable    Answer = 0
+	ReleaseOnDisable Answer = 1
 
-	ArbiterFIFO Choice = 0
-	ArbiterAny  Choice = 1
+	ArbiterFIFO Answer = 0
+	ArbiterAny  Answer = 1
 
-	SuperGroupIgnored Choice = 0
-	SuperGroupShares  Choice = 1
+	SuperGroupIgnored Answer = 0
+	SuperGroupShares  Answer = 1
 
-	ElementExecuted Choice = 0
-	ElementDropped  Choice = 1
-	ElementFails    Choice = 2
+	ElementExecuted Answer = 0
+	ElementDropped  Answer = 1
+	ElementFails    Answer = 2
 
-	Decode18 Choice = 0
-	Decode24 Choice = 1
+	Decode18 Answer = 0
+	Decode24 Answer = 1
 
-	MaskRMW  Choice = 0
-	MaskZero Choice = 1
+	MaskRMW  Answer = 0
+	MaskZero Answer = 1
 
-	BareAliased Choice = 0
-	BareDropped Choice = 1
+	BareAliased Answer = 0
+	BareDropped Answer = 1
 
-	OutsideDropped Choice = 0
-	OutsideFails   Choice = 1
+	OutsideDropped Answer = 0
+	OutsideFails   Answer = 1
 
-	NWDEvery Choice = 0
-	NWDLast  Choice = 1
+	NWDEvery Answer = 0
+	NWDLast  Answer = 1
 
-	CmdStillExecuted Choice = 0
-	CmdSkipped       Choice = 1
-	CmdAsData        Choice = 2
+	CmdStillExecuted Answer = 0
+	CmdSkipped       Answer = 1
+	CmdAsData        Answer = 2
 
-	OutOfDescEdge  Choice = 0
-	OutOfDescLevel Choice = 1
+	OutOfDescEdge  Answer = 0
+	OutOfDescLevel Answer = 1
 
-	ForeignIgnored  Choice = 0
-	ForeignAccepted Choice = 1
+	ForeignIgnored  Answer = 0
+	ForeignAccepted Answer = 1
 )
 
-// Reading describes one open question about the hardware and its answers.
-type Reading struct {
-	Name     string   // as in --reading NAME=VALUE
-	Question string   // what no public source answers
-	Values   []string // the answers; the first is the default
-	Evidence string   // why the default is the default
-	field    func(*Readings) *Choice
+// question is an open question and where its answer is kept.
+type question struct {
+	reading.Reading
+	field func(*Readings) *Answer
 }
 
-var readings = []Reading{
-	{"bam-lock", "When does LOCK take effect?", []string{"at-fetch", "after-elements"},
-		"§8.6, Part F.2 [?]: not stated; at fetch, since the lock is to protect the elements of its own descriptor [I]",
-		func(r *Readings) *Choice { return &r.Lock }},
-	{"bam-unlock", "When does UNLOCK take effect?", []string{"after-elements", "before-elements"},
-		"§8.6, Part F.2 [?]: not stated; after, since vendor drivers put the write that parks the engine into the UNLOCK descriptor (§26) [I]",
-		func(r *Readings) *Choice { return &r.Unlock }},
-	{"bam-lock-on-pipe-reset", "Does P_RST of the owner release the lock?", []string{"release", "keep"},
-		"§8, Part F.1 [?]: a vendor driver's comment says a re-initialised pipe unlocks; newest cores name it as an optional feature",
-		func(r *Readings) *Choice { return &r.LockOnPipeRst }},
-	{"bam-lock-on-disable", "Does clearing P_EN of the owner release the lock?", []string{"keep", "release"},
-		"no source; kept, since a disabled pipe keeps the rest of its state too [I]",
-		func(r *Readings) *Choice { return &r.LockOnDisable }},
-	{"bam-arbiter", "Which waiting pipe goes first after UNLOCK?", []string{"fifo", "any"},
-		"no source; in the order they began to wait, so that no pipe starves [I]; any leaves it to the scheduler",
-		func(r *Readings) *Choice { return &r.Arbiter }},
-	{"bam-super-group", "What does P_TRUST_REG.P_SUP_GROUP do?", []string{"ignored", "shares-lock"},
-		"§8.7: only the name is public; shares-lock lets pipes of one non-zero super group share a lock across EEs [I]",
-		func(r *Readings) *Choice { return &r.SuperGroup }},
-	{"bam-read-element", "What does a READ element do?", []string{"execute", "drop", "bus-error"},
-		"§9: executed for NAND [C]; one engineer saw a READ crash an SM8650 (Part F.14 [?])",
-		func(r *Readings) *Choice { return &r.ReadElement }},
-	{"bam-read-with-lock", "What does a READ element do in a descriptor with LOCK or UNLOCK?", []string{"execute", "drop", "bus-error"},
-		"§8: the NAND series ends with UNLOCK on read elements [C]; with QCE a READ crashed (Part F.14 [?])",
-		func(r *Readings) *Choice { return &r.ReadWithLock }},
-	{"bam-element-decode", "How many address bits of an element are decoded?", []string{"18", "24"},
-		"§9: two drivers of one NAND block differ in bits 19, 20 and 23 and both work [C]; 18 fits all [I]",
-		func(r *Readings) *Choice { return &r.ElementDecode }},
-	{"bam-element-mask", "What happens to the unmasked bits of a partial write element?", []string{"read-modify-write", "zero"},
-		"§9, Part F.5 [?]: never exercised; the name \"write mask\" suggests that they stay [I]",
-		func(r *Readings) *Choice { return &r.ElementMask }},
-	{"bam-bare-offset", "What does an element do whose address is a bare register offset?", []string{"alias", "drop"},
-		"§24 quirk 1 [?]: the first requests of series v16 may carry them; aliased to the engine, or those requests would hang [I]",
-		func(r *Readings) *Choice { return &r.BareOffset }},
-	{"bam-outside-window", "What does an element do whose address is outside the engine?", []string{"drop", "bus-error"},
-		"§9, Part F.4 [?]",
-		func(r *Readings) *Choice { return &r.OutsideWindow }},
-	{"bam-nwd-scope", "Does NWD hold the pipe on a data descriptor without EOT?", []string{"every", "last-only"},
-		"§5.3: legal with EOT or CMD only, yet said to be set on every data descriptor; then each is acknowledged when its bytes are consumed [I]",
-		func(r *Readings) *Choice { return &r.NWDScope }},
-	{"bam-cmd-disabled", "What does CMD do while CNFG_BITS.CMD_ENABLE is 0?", []string{"execute", "skip", "data"},
-		"§3 [?]; executed, since drivers of the crypto BAM never find it 0",
-		func(r *Readings) *Choice { return &r.CmdDisabled }},
-	{"bam-out-of-desc", "Is OUT_OF_DESC an event or a level?", []string{"edge", "level"},
-		"§6.2, Part F.15 [?]: the one driver that enables it ignores it",
-		func(r *Readings) *Choice { return &r.OutOfDesc }},
-	{"bam-foreign-globals", "Does a write to a global register by another EE than the controlling one count?", []string{"ignore", "accept"},
-		"Part E.2 [I]: Linux does not try on a remotely controlled BAM",
-		func(r *Readings) *Choice { return &r.ForeignGlobals }},
+func v(name, meaning, evidence string) reading.Value {
+	return reading.Value{Name: name, Meaning: meaning, Evidence: evidence}
 }
 
-// AllReadings returns all open questions about the BAM, in a fixed order.
-func AllReadings() []Reading { return readings }
+// questions lists the values in the order of the constants above.
+var questions = []question{
+	{reading.Reading{Name: "bam-lock", Question: "When does LOCK take effect?", Source: "§8.6, Part F.2 [?]", Values: []reading.Value{
+		v("at-fetch", "before the elements of its own descriptor", "the lock is to protect what comes with it [I]"),
+		v("after-elements", "when its descriptor is finished", ""),
+	}}, func(r *Readings) *Answer { return &r.Lock }},
+	{reading.Reading{Name: "bam-unlock", Question: "When does UNLOCK take effect?", Source: "§8.6, Part F.2 [?]", Values: []reading.Value{
+		v("after-elements", "when its descriptor is finished", "vendor drivers put the write that parks the engine into the UNLOCK descriptor (§26) [I]"),
+		v("before-elements", "at the fetch of its descriptor", ""),
+	}}, func(r *Readings) *Answer { return &r.Unlock }},
+	{reading.Reading{Name: "bam-lock-on-pipe-reset", Question: "Does P_RST of the owner release the lock?", Source: "§8, Part F.1 [?]", Values: []reading.Value{
+		v("release", "it does", "a vendor driver's comment says that initialising the pipe again unlocks [D]"),
+		v("keep", "it does not", "the newest cores have it as an optional feature (§3, CNFG_BITS_2) [I]"),
+	}}, func(r *Readings) *Answer { return &r.LockOnPipeRst }},
+	{reading.Reading{Name: "bam-lock-on-disable", Question: "Does clearing P_EN of the owner release the lock?", Source: "§8 [?]", Values: []reading.Value{
+		v("keep", "it does not", "a disabled pipe keeps the rest of its state too [I]"),
+		v("release", "it does", ""),
+	}}, func(r *Readings) *Answer { return &r.LockOnDisable }},
+	{reading.Reading{Name: "bam-arbiter", Question: "Which waiting pipe goes first after UNLOCK?", Source: "§8 [?]", Values: []reading.Value{
+		v("fifo", "the one that has waited longest", "no pipe starves [I]"),
+		v("any", "whichever the scheduler picks", ""),
+	}}, func(r *Readings) *Answer { return &r.Arbiter }},
+	{reading.Reading{Name: "bam-super-group", Question: "What does P_TRUST_REG.P_SUP_GROUP do?", Source: "§8.7 [?]", Values: []reading.Value{
+		v("ignored", "nothing", "only the name is public [I]"),
+		v("shares-lock", "pipes of one non-zero super group share a lock across EEs and groups", "the name [I]"),
+	}}, func(r *Readings) *Answer { return &r.SuperGroup }},
+	{reading.Reading{Name: "bam-read-element", Question: "What does a READ element do?", Source: "§9, Part F.14 [?]", Values: []reading.Value{
+		v("execute", "stores the register's value in memory", "NAND drivers rely on it [C]"),
+		v("drop", "nothing", ""),
+		v("bus-error", "stops the pipe with HRESP_ERR", "a READ of the QCE crashed an SM8650 [D]"),
+	}}, func(r *Readings) *Answer { return &r.ReadElement }},
+	{reading.Reading{Name: "bam-read-with-lock", Question: "What does a READ element do in a descriptor with LOCK or UNLOCK?", Source: "§8, Part F.14 [?]", Values: []reading.Value{
+		v("execute", "stores the register's value in memory", "the NAND lock series ends with UNLOCK on read elements [C]"),
+		v("drop", "nothing", ""),
+		v("bus-error", "stops the pipe with HRESP_ERR", "a READ of the QCE crashed an SM8650 [D]"),
+	}}, func(r *Readings) *Answer { return &r.ReadWithLock }},
+	{reading.Reading{Name: "bam-element-decode", Question: "How many address bits of an element are decoded?", Source: "§9, Part F.4 [?]", Values: []reading.Value{
+		v("18", "18: a local window of 256 KiB", "two drivers of one NAND block differ in bits 19, 20 and 23, and both work [C]"),
+		v("24", "all 24 that there are", "stricter, and enough for QCE drivers [I]"),
+	}}, func(r *Readings) *Answer { return &r.ElementDecode }},
+	{reading.Reading{Name: "bam-element-mask", Question: "What happens to the unmasked bits of a write element?", Source: "§9, Part F.5 [?]", Values: []reading.Value{
+		v("read-modify-write", "they stay", "the field's name, \"register write mask\" [I]"),
+		v("zero", "they become 0", ""),
+	}}, func(r *Readings) *Answer { return &r.ElementMask }},
+	{reading.Reading{Name: "bam-bare-offset", Question: "What does an element do whose address is a bare register offset?", Source: "§24 quirk 1 [?]", Values: []reading.Value{
+		v("alias", "reaches the register", "the first requests of series v16 may carry them, and would hang otherwise [I]"),
+		v("drop", "nothing", "by the decode, the address is not the engine's [I]"),
+	}}, func(r *Readings) *Answer { return &r.BareOffset }},
+	{reading.Reading{Name: "bam-outside-window", Question: "What does an element do whose address is outside the engine?", Source: "§9, Part F.4 [?]", Values: []reading.Value{
+		v("drop", "nothing", "[I]"),
+		v("bus-error", "stops the pipe with HRESP_ERR", ""),
+	}}, func(r *Readings) *Answer { return &r.OutsideWindow }},
+	{reading.Reading{Name: "bam-nwd-scope", Question: "Does NWD hold the pipe on a data descriptor without EOT?", Source: "§5.3 [?]", Values: []reading.Value{
+		v("every", "until the engine has consumed its bytes", "it is said to be set on every data descriptor, so it must not hang there [I]"),
+		v("last-only", "no", "software checks allow it with EOT or CMD only [D]"),
+	}}, func(r *Readings) *Answer { return &r.NWDScope }},
+	{reading.Reading{Name: "bam-cmd-disabled", Question: "What does CMD do while CNFG_BITS.CMD_ENABLE is 0?", Source: "§3 [?]", Values: []reading.Value{
+		v("execute", "the same as always", "drivers of the crypto BAM never find it 0 [I]"),
+		v("skip", "nothing, the descriptor is finished at once", ""),
+		v("data", "nothing, the elements are taken for data", ""),
+	}}, func(r *Readings) *Answer { return &r.CmdDisabled }},
+	{reading.Reading{Name: "bam-out-of-desc", Question: "Is OUT_OF_DESC an event or a level?", Source: "§6.2, Part F.15 [?]", Values: []reading.Value{
+		v("edge", "an event: the last descriptor was finished", "the one driver that enables it clears it and goes on [I]"),
+		v("level", "a level: there is no descriptor", ""),
+	}}, func(r *Readings) *Answer { return &r.OutOfDesc }},
+	{reading.Reading{Name: "bam-foreign-globals", Question: "Does a write to a global register by another EE than the controlling one count?", Source: "Part E.2 [?]", Values: []reading.Value{
+		v("ignore", "no", "the controlling EE is there to protect them [I]"),
+		v("accept", "yes, but for trust registers, and for SW_RST under RST_BLOCK", "RST_BLOCK would not be needed otherwise [I]"),
+	}}, func(r *Readings) *Answer { return &r.ForeignGlobals }},
+}
 
-// Set chooses an answer by name.
-func (r *Readings) Set(name, value string) error {
-	for i := range readings {
-		if readings[i].Name != name {
-			continue
-		}
-		for c, v := range readings[i].Values {
-			if v == value {
-				*readings[i].field(r) = Choice(c)
-				return nil
-			}
-		}
-		return fmt.Errorf("reading %s: no value %q; there are: %s", name, value, strings.Join(readings[i].Values, ", "))
+// ReadingTable returns all open questions about the BAM.
+func ReadingTable() reading.Table {
+	t := make(reading.Table, len(questions))
+	for i := range questions {
+		t[i] = questions[i].Reading
 	}
-	return fmt.Errorf("no reading %q of the BAM", name)
+	return t
 }
 
-// Get returns the chosen answer of a reading, "" when there is no such reading.
-func (r *Readings) Get(name string) string {
-	for i := range readings {
-		if readings[i].Name == name {
-			return readings[i].Values[*readings[i].field(r)]
-		}
+// ResolveReadings picks the BAM's part of a choice.
+func ResolveReadings(c reading.Choice) (Readings, error) {
+	var r Readings
+	s, err := ReadingTable().Resolve(c)
+	if err != nil {
+		return r, err
 	}
-	return ""
+	for i, v := range s {
+		*questions[i].field(&r) = Answer(v)
+	}
+	return r, nil
 }
 
 // validate refuses choices that no reading has.
 func (r *Readings) validate() error {
-	for i := range readings {
-		if c := *readings[i].field(r); int(c) >= len(readings[i].Values) {
-			return fmt.Errorf("bam: reading %s: choice %d of %d", readings[i].Name, c, len(readings[i].Values))
+	for i := range questions {
+		if c := *questions[i].field(r); int(c) >= len(questions[i].Values) {
+			return fmt.Errorf("bam: reading %s: choice %d of %d", questions[i].Name, c, len(questions[i].Values))
 		}
 	}
 	return nil

@@ -138,7 +138,7 @@ func TestWriteBackTouchesItsEntryOnly(t *testing.T) {
 func TestNWD(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		scope bam.Choice
+		scope bam.Answer
 		flags uint32
 		holds bool
 	}{

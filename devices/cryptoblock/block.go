@@ -247,14 +247,9 @@ func (p *Profile) bamConfig(c reading.Choice) (bam.Config, error) {
 	if err != nil {
 		return bam.Config{}, fmt.Errorf("SoC %s: %w", p.Name, err)
 	}
-	var readings bam.Readings
-	for name, value := range c {
-		if readings.Get(name) == "" {
-			continue // the engine's
-		}
-		if err := readings.Set(name, value); err != nil {
-			return bam.Config{}, err
-		}
+	readings, err := bam.ResolveReadings(c)
+	if err != nil {
+		return bam.Config{}, err
 	}
 	cfg := bam.Config{
 		Layout: layout, Revision: p.Revision, NumPipes: p.Pipes, NumEEs: p.NumEEs, AddrBits: p.AddrBits,
