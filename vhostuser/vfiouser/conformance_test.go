@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -80,7 +81,9 @@ func TestVersionRefused(t *testing.T) {
 			if tt.name == "short" {
 				return // a malformed message like any other
 			}
-			<-w.c.Done()
+			if _, err := w.c.Do(wire.DeviceReset, nil); !errors.Is(err, io.EOF) {
+				t.Errorf("next command: %v, want the end of the connection", err)
+			}
 		})
 	}
 }

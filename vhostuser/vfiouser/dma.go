@@ -16,7 +16,7 @@ import (
 
 // dmaTimeout is how long the client may take to answer a DMA message. It is
 // below QEMU's x-msg-timeout of 5 s, after which the guest is broken.
-const dmaTimeout = 2 * time.Second
+const dmaTimeout = time.Second
 
 func (s *session) dmaMap(m *message) (int, unix.Errno) {
 	q := wire.Get[wire.Map](m.payload)

@@ -204,6 +204,9 @@ func (s *Server) refuse(c *net.UnixConn) {
 	h.Errno = uint32(unix.EBUSY)
 	h.Put(b[:])
 	c.Write(b[:])
+	// Let the client hang up: QEMU 11.1 aborts if the end of the connection
+	// comes with the reply.
+	io.Copy(io.Discard, io.LimitReader(c, maxMessage))
 }
 
 // regionSize returns the size of a region, 0 for one that does not exist.

@@ -180,6 +180,9 @@ func (s *session) handle(m *message) error {
 			return fmt.Errorf("reply to %v: %w", m.Cmd, err)
 		}
 	}
+	if s.closing != nil {
+		s.sock.WaitReadable(refuseTimeout) // let the client hang up, see Server.refuse
+	}
 	return s.closing
 }
 
