@@ -103,7 +103,7 @@ func (b *BAM) refresh(p *pipe) {
 	}
 	switch p.state {
 	case idle:
-		if p.ring != 0 && p.rd != p.tail {
+		if p.rd != p.tail {
 			b.fetch |= p.bit
 		}
 	case command, closing:
