@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/qcemu/qcemu/guest/cache"
 	"github.com/qcemu/qcemu/progress"
@@ -27,10 +28,13 @@ type Options struct {
 // Client brings packages.
 type Client struct {
 	Options
+
+	mu        sync.Mutex
+	refreshed map[string]bool // architectures whose lists were fetched anew
 }
 
 // New returns a client. Nothing happens before a package is asked for.
-func New(o Options) *Client { return &Client{o} }
+func New(o Options) *Client { return &Client{Options: o, refreshed: map[string]bool{}} }
 
 // Kinds of cache entries.
 const (
@@ -138,7 +142,11 @@ func (c *Client) tree(ctx context.Context, what, name, arch, suite string, packa
 // withLists calls f with current package lists, once more with newer ones if
 // the mirror has moved on.
 func (c *Client) withLists(ctx context.Context, a *apt, f func() error) error {
-	if err := a.update(ctx, c.Refresh); err != nil {
+	c.mu.Lock()
+	force := c.Refresh && !c.refreshed[a.arch]
+	c.refreshed[a.arch] = true
+	c.mu.Unlock()
+	if err := a.update(ctx, force); err != nil {
 		return err
 	}
 	err := f()

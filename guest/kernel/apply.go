@@ -36,8 +36,9 @@ func (e *PatchError) Error() string {
 // patchVars change what patch(1) does.
 var patchVars = regexp.MustCompile(`^(POSIXLY_CORRECT|PATCH_.*|VERSION_CONTROL|SIMPLE_BACKUP_SUFFIX)=`)
 
-// apply applies a series to the tree in dir. what names the tree to people.
-func apply(ctx context.Context, dir, what string, list Patches) error {
+// apply applies a series to the tree in dir. what names the tree to people. The
+// notes name what fitted only loosely, and may have gone to the wrong place.
+func apply(ctx context.Context, dir, what string, list Patches) (notes []string, err error) {
 	for i, p := range list {
 		cmd := exec.CommandContext(ctx, "patch", "-p1", "--forward", "--batch", "--no-backup-if-mismatch", "--reject-file=-")
 		cmd.Dir = dir
@@ -45,24 +46,42 @@ func apply(ctx context.Context, dir, what string, list Patches) error {
 		cmd.Stdin = bytes.NewReader(p.Diff)
 		out, err := cmd.CombinedOutput()
 		if err == nil {
+			notes = append(notes, loose(p.Name, string(out))...)
 			continue
 		}
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
 		if _, ok := err.(*exec.ExitError); !ok {
-			return fmt.Errorf("cannot run patch: %w", err)
+			return nil, fmt.Errorf("cannot run patch: %w", err)
 		}
 		e := readFailure(string(out))
 		e.Patch, e.Number, e.Of, e.Tree = p.Name, i+1, len(list), what
-		return e
+		return nil, e
 	}
-	return nil
+	return notes, nil
+}
+
+// loose finds the hunks that patch(1) placed although not all lines around them
+// were as expected.
+func loose(name, out string) (notes []string) {
+	file := ""
+	for line := range strings.Lines(out) {
+		line = strings.TrimSpace(line)
+		if m := patching.FindStringSubmatch(line); m != nil {
+			file = m[1]
+		}
+		if m := hunkFuzz.FindStringSubmatch(line); m != nil {
+			notes = append(notes, fmt.Sprintf("patch %q applies to this kernel only loosely: %s, hunk %s at line %s", name, file, m[1], m[2]))
+		}
+	}
+	return notes
 }
 
 var (
 	patching  = regexp.MustCompile(`^(?:patching|checking) file (.+?)(?: \(renamed from .*\))?$`)
 	hunkFails = regexp.MustCompile(`^Hunk #(\d+) FAILED at (\d+)`)
+	hunkFuzz  = regexp.MustCompile(`^Hunk #(\d+) succeeded at (\d+) with fuzz`)
 	noFile    = regexp.MustCompile(`^can't find file to patch at input line`)
 	reversed  = regexp.MustCompile(`^Reversed \(or previously applied\) patch detected`)
 	isThere   = regexp.MustCompile(`^The next patch would create the file (.+),$`)

@@ -44,7 +44,8 @@ type Build struct {
 	// ModuleDirs are folders of .ko files by driver (job.Stock, job.Series);
 	// a driver that the kernel does not have is left out.
 	ModuleDirs map[string]string
-	// Notes say what about a user's kernel costs a suite.
+	// Notes say what about a user's kernel costs a suite, or is doubtful about
+	// the series.
 	Notes []string
 
 	lacking map[string]string // why a driver is left out
@@ -115,6 +116,7 @@ func Default(ctx context.Context, o Options) (*Build, error) {
 		b = own
 	}
 	b.ModuleDirs[job.Series] = filepath.Join(patched.dir, outDir, modulesDir)
+	b.Notes = patched.Notes
 	return b, nil
 }
 
@@ -148,7 +150,9 @@ const (
 type info struct {
 	Release string `json:"release"` // as uname -r says
 	Source  string `json:"source"`  // version of the package, or the tree
-	Steps   int64  `json:"steps"`   // of the build, for the next one's progress
+	Steps   int64  `json:"steps"`   // of the build
+	// Notes are of the application of a series.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // entry is a kernel in the cache.
@@ -179,6 +183,7 @@ func (e *entry) open(source string) (*Build, error) {
 		Config:     filepath.Join(out, configFile),
 		SystemMap:  filepath.Join(out, mapFile),
 		ModuleDirs: map[string]string{},
+		Notes:      e.Notes,
 		lacking:    map[string]string{},
 	}
 	if !exists(b.Image) {

@@ -142,10 +142,15 @@ var forbidden = []struct{ name, why string }{
 	{"CONFIG_CRYPTO_AES_ARM64_BS", "the CPU's bit-sliced AES has a higher priority than the engine"},
 }
 
-// checkOwn checks a configuration made from guest.config.
-func (c Config) checkOwn(version string) error {
+// checkOwn checks a configuration made from guest.config. lenient lets pass what
+// is merely wanted.
+func (c Config) checkOwn(version string, lenient bool) error {
 	list := parseConfig(guestConfig)
-	if m := append(c.missing(list, required), c.missing(list, wanted)...); len(m) > 0 {
+	m := c.missing(list, required)
+	if !lenient {
+		m = append(m, c.missing(list, wanted)...)
+	}
+	if len(m) > 0 {
 		return fmt.Errorf("the guest's configuration does not fit Linux %s: it has no %s", version, strings.Join(m, ", "))
 	}
 	return nil

@@ -88,8 +88,15 @@ func TestCheckUser(t *testing.T) {
 	if notes, err := readTestConfig(t, whole).checkUser("/tree"); err != nil || len(notes) > 0 {
 		t.Errorf("our own configuration: %q, %v", notes, err)
 	}
-	if err := readTestConfig(t, whole).checkOwn("7.3"); err != nil {
+	if err := readTestConfig(t, whole).checkOwn("7.3", false); err != nil {
 		t.Error(err)
+	}
+	poor := readTestConfig(t, strings.Replace(whole, "CONFIG_DM_CRYPT=y", "", 1))
+	if err := poor.checkOwn("7.3", false); err == nil || !strings.Contains(err.Error(), "7.3: it has no CONFIG_DM_CRYPT") {
+		t.Errorf("our kernel without dm-crypt: %v", err)
+	}
+	if err := poor.checkOwn("7.3", true); err != nil {
+		t.Errorf("a user's kernel without dm-crypt: %v", err)
 	}
 	tests := []struct{ name, config, note, err string }{
 		{"x86", "CONFIG_X86_64=y", "", "not configured for arm64"},

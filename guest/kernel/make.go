@@ -27,6 +27,8 @@ type builder struct {
 	out  string // the build folder, as O=; empty: in the source
 	log  string // file that gets everything make prints
 	jobs int
+	// lenient: a user's tree may lack what is merely wanted.
+	lenient bool
 }
 
 // dir is the folder with the results.
@@ -162,7 +164,7 @@ func firstError(text string, err error) string {
 	return "the kernel build failed: " + err.Error()
 }
 
-// configure makes .config of guest.config.
+// configure makes .config of guest.config and checks it.
 func (b *builder) configure(ctx context.Context) error {
 	if err := os.MkdirAll(b.dir(), 0o755); err != nil {
 		return err
@@ -179,7 +181,7 @@ func (b *builder) configure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return config.checkOwn(b.version())
+	return config.checkOwn(b.version(), b.lenient)
 }
 
 // version is the version in the source's Makefile, for messages.

@@ -104,24 +104,30 @@ func TestApply(t *testing.T) {
 		return Patch{Name: "change " + from, Diff: []byte("--- a/" + name + "\n+++ b/" + name + "\n@@ -4,3 +4,3 @@\n 4\n-" + from + "\n+" + to + "\n 6\n")}
 	}
 	add := Patch{Name: "add", Diff: []byte("--- /dev/null\n+++ b/d/new\n@@ -0,0 +1 @@\n+hello\n")}
+	wide := Patch{Name: "wide", Diff: []byte("--- a/f\n+++ b/f\n@@ -2,7 +2,7 @@\n zwei\n 3\n 4\n-5\n+5a\n 6\n 7\n 8\n")}
 	tests := []struct {
 		name   string
 		series Patches
 		err    string
+		notes  int
 	}{
-		{"good", Patches{diff("f", "5", "five"), diff("f", "five", "5a"), add}, ""},
-		{"context", Patches{add, diff("f", "x", "y")}, `patch 2 of 2 ("change x") does not apply to Linux 9.9, f, hunk 1 at line 4: the lines around`},
-		{"no file", Patches{diff("drivers/g", "5", "six")}, `patch 1 of 1 ("change 5") does not apply to Linux 9.9, drivers/g: the tree has no such file`},
-		{"twice", Patches{diff("f", "5", "five"), diff("f", "5", "five")}, `, f: the tree has this change already`},
-		{"exists", Patches{add, add}, `d/new: the`},
-		{"damaged", Patches{{Name: "cut", Diff: []byte("--- a/f\n+++ b/f\n@@ -4,3 +4,3 @@\n 4\n-5\n")}}, "the patch is damaged"},
+		{"good", Patches{diff("f", "5", "five"), diff("f", "five", "5a"), add}, "", 0},
+		{"loose", Patches{wide, add}, "", 1},
+		{"context", Patches{add, diff("f", "x", "y")}, `patch 2 of 2 ("change x") does not apply to Linux 9.9, f, hunk 1 at line 4: the lines around`, 0},
+		{"no file", Patches{diff("drivers/g", "5", "six")}, `patch 1 of 1 ("change 5") does not apply to Linux 9.9, drivers/g: the tree has no such file`, 0},
+		{"twice", Patches{diff("f", "5", "five"), diff("f", "5", "five")}, `, f: the tree has this change already`, 0},
+		{"exists", Patches{add, add}, `d/new: the`, 0},
+		{"damaged", Patches{{Name: "cut", Diff: []byte("--- a/f\n+++ b/f\n@@ -4,3 +4,3 @@\n 4\n-5\n")}}, "the patch is damaged", 0},
 	}
 	for _, test := range tests {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "f"), []byte(before), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		err := apply(t.Context(), dir, "Linux 9.9", test.series)
+		notes, err := apply(t.Context(), dir, "Linux 9.9", test.series)
+		if len(notes) != test.notes {
+			t.Errorf("%s: notes %q", test.name, notes)
+		}
 		if test.err == "" {
 			got, _ := os.ReadFile(filepath.Join(dir, "f"))
 			if want := strings.Replace(before, "5", "5a", 1); err != nil || string(got) != want || !exists(filepath.Join(dir, "d/new")) {

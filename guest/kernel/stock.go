@@ -118,7 +118,8 @@ func (o Options) logFile(key string) string {
 	return file
 }
 
-// all configures and builds a kernel with its modules.
+// all configures and builds a kernel with its modules. total is the number of
+// steps to expect.
 func (b *builder) all(ctx context.Context, o Options, what string, total int64) (steps int64, err error) {
 	step := o.Progress.Begin("Building %s for arm64", what)
 	defer func() { step.End(err) }()
@@ -207,7 +208,8 @@ func patchedKernel(ctx context.Context, o Options, stock *entry, series Patches)
 			if err := restore(ctx, o, tree, series.Touched()); err != nil {
 				return err
 			}
-			if err := apply(ctx, tree, what, series); err != nil {
+			notes, err := apply(ctx, tree, what, series)
+			if err != nil {
 				return err
 			}
 			step := o.Progress.Begin("Building %s with the patch series", what)
@@ -221,7 +223,7 @@ func patchedKernel(ctx context.Context, o Options, stock *entry, series Patches)
 			if err != nil {
 				return err
 			}
-			if err := collect(tree, dir, image, info{Source: stock.Source, Steps: steps}); err != nil {
+			if err := collect(tree, dir, image, info{Source: stock.Source, Steps: steps, Notes: notes}); err != nil {
 				return err
 			}
 			return os.RemoveAll(tree)

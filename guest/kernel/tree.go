@@ -99,14 +99,13 @@ func fromTree(ctx context.Context, o Options) (*Build, error) {
 		return nil, err
 	}
 	var e *entry
-	var notes []string
 	driver := t.driver()
 	switch {
 	case o.Series != "":
 		driver = job.Series
 		e, err = t.patched(ctx, o)
 	case t.built:
-		e, notes, err = t.asBuilt(ctx, o)
+		e, err = t.asBuilt(ctx, o)
 	default:
 		e, err = t.buildBeside(ctx, o)
 	}
@@ -117,7 +116,15 @@ func fromTree(ctx context.Context, o Options) (*Build, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.Notes = notes
+	config, err := ReadConfig(b.Config)
+	if err != nil {
+		return nil, err
+	}
+	notes, err := config.checkUser(t.dir)
+	if err != nil {
+		return nil, err
+	}
+	b.Notes = append(b.Notes, notes...)
 	b.ModuleDirs[driver] = filepath.Join(e.dir, outDir, modulesDir)
 	if driver == job.Stock {
 		b.lacking[job.Series] = "its drivers have no BAM locking; give the patches with --series, or use --driver " + job.Stock
@@ -128,17 +135,16 @@ func fromTree(ctx context.Context, o Options) (*Build, error) {
 }
 
 // asBuilt takes Image and modules from a built tree.
-func (t *userTree) asBuilt(ctx context.Context, o Options) (*entry, []string, error) {
+func (t *userTree) asBuilt(ctx context.Context, o Options) (*entry, error) {
 	config, err := ReadConfig(filepath.Join(t.dir, ".config"))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	notes, err := config.checkUser(t.dir)
-	if err != nil {
-		return nil, nil, err
+	// Before anything is looked for that another configuration does not make.
+	if _, err := config.checkUser(t.dir); err != nil {
+		return nil, err
 	}
-	e, err := t.keep(ctx, o, t.dir)
-	return e, notes, err
+	return t.keep(ctx, o, t.dir)
 }
 
 // keep copies the results of a build folder to the cache, so that a build in
@@ -187,7 +193,7 @@ func (t *userTree) buildBeside(ctx context.Context, o Options) (*entry, error) {
 		return nil, err
 	}
 	defer done()
-	b := builder{src: t.dir, out: work, log: o.logFile(key), jobs: o.Jobs}
+	b := builder{src: t.dir, out: work, log: o.logFile(key), jobs: o.Jobs, lenient: true}
 	var total int64
 	if !exists(filepath.Join(work, "vmlinux")) {
 		total = expected[DefaultLinux]
@@ -232,15 +238,16 @@ func (t *userTree) patched(ctx context.Context, o Options) (*entry, error) {
 			if err := t.copyFiles(ctx, o, files, tree); err != nil {
 				return err
 			}
-			if err := apply(ctx, tree, what, series); err != nil {
+			notes, err := apply(ctx, tree, what, series)
+			if err != nil {
 				return err
 			}
-			b := builder{src: tree, log: o.logFile(key), jobs: o.Jobs}
+			b := builder{src: tree, log: o.logFile(key), jobs: o.Jobs, lenient: true}
 			steps, err := b.all(ctx, o, what+" with the patch series", expected[DefaultLinux])
 			if err != nil {
 				return err
 			}
-			if err := collect(tree, dir, true, info{Source: t.dir + " with " + o.Series, Steps: steps}); err != nil {
+			if err := collect(tree, dir, true, info{Source: t.dir + " with " + o.Series, Steps: steps, Notes: notes}); err != nil {
 				return err
 			}
 			return os.RemoveAll(tree)
