@@ -49,17 +49,17 @@ func (e *Engine) foreignCPU(by trace.Master, off uint32) bool {
 
 // bank finds the register at an offset. It returns nil after having reported
 // one that the model does not have.
-func (e *Engine) bank(by trace.Master, off, val uint32, read bool) *Bank {
+func (e *Engine) bank(by trace.Master, off uint32, shown uint64, read bool) *Bank {
 	if off < WindowSize {
 		if i := e.entry[off/4]; i != 0 {
 			return &Registers[i-1]
 		}
 	}
-	e.countUnmodelled(by, off, val, read)
+	e.countUnmodelled(by, off, shown, read)
 	return nil
 }
 
-func (e *Engine) countUnmodelled(by trace.Master, off, val uint32, read bool) {
+func (e *Engine) countUnmodelled(by trace.Master, off uint32, shown uint64, read bool) {
 	if off >= WindowSize {
 		off = WindowSize // everything outside is one
 	}
@@ -71,7 +71,7 @@ func (e *Engine) countUnmodelled(by trace.Master, off, val uint32, read bool) {
 		if read {
 			size = 1
 		}
-		e.note(ruleUnmodelled, by, off, size, uint64(val))
+		e.note(ruleUnmodelled, by, off, size, shown)
 	}
 	if read {
 		u.Reads++
@@ -113,7 +113,11 @@ func (e *Engine) read(by trace.Master, off uint32) uint32 {
 		}
 	}
 	if e.sink != nil {
-		e.emit(trace.RegRead, by, off, uint64(v))
+		shown := uint64(v)
+		if b.Off == DataOut0 {
+			shown = 0
+		}
+		e.emit(trace.RegRead, by, off, shown)
 	}
 	return v
 }
@@ -129,14 +133,14 @@ func (e *Engine) ordered(v uint32) uint32 {
 
 func (e *Engine) write(by trace.Master, off, val, mask uint32) {
 	off = e.align(by, off)
-	b := e.bank(by, off, val, false)
-	if b == nil {
-		e.busyWrite(by, off, uint64(val))
-		return
-	}
 	shown := uint64(val)
-	if b.Secret {
-		shown = 0
+	if off >= EncrKey0 || off&^0xf == DataIn0 {
+		shown = 0 // a key, also one that misses its register; data
+	}
+	b := e.bank(by, off, shown, false)
+	if b == nil {
+		e.busyWrite(by, off, shown)
+		return
 	}
 	if e.sink != nil {
 		e.emit(trace.RegWrite, by, off, shown)

@@ -123,7 +123,7 @@ func (e *Engine) Busy() bool { return e.op.phase != idle }
 // Unmodelled returns the accesses to registers that the model does not have.
 func (e *Engine) Unmodelled() []Unmodelled {
 	list := make([]Unmodelled, 0, len(e.unmodelled))
-	for off := uint32(0); off < WindowSize; off += 4 {
+	for off := uint32(0); off <= WindowSize; off += 4 {
 		if u := e.unmodelled[off]; u != nil {
 			list = append(list, *u)
 		}

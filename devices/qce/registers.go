@@ -142,9 +142,9 @@ func Section() reg.Section {
 	}
 	for i := range Registers {
 		b := &Registers[i]
-		off := fmt.Sprintf("%#05x", b.Off)
+		off := fmt.Sprintf("0x%03x", b.Off)
 		if b.Count > 1 {
-			off += fmt.Sprintf("…%#05x", b.Off+4*uint32(b.Count-1))
+			off += fmt.Sprintf("…0x%03x", b.Off+4*uint32(b.Count-1))
 		}
 		from := ""
 		if b.Since != 0 {
