@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -26,9 +28,11 @@ import (
 //	QCEMU_TEST_QEMU     the QEMU command, words separated by blanks
 //	QCEMU_TEST_KERNEL   an arm64 Image
 //	QCEMU_TEST_MODULES  a folder with *.ko, at any depth
+//	QCEMU_TEST_DRIVER   whose modules they are, stock (the default) or series
 //	QCEMU_TEST_USERLAND an unpacked arm64 Debian tree, optional
 //	QCEMU_TEST_CACHE    a folder to keep what takes long to build, optional
 //	QCEMU_TEST_SUITES   suites to run, optional
+//	QCEMU_TEST_BLOCK    the socket of a running qcemu serve --soc sm8250, optional
 
 func TestBoot(t *testing.T) {
 	g := bootGuest(t, job.Job{Suites: strings.Fields(os.Getenv("QCEMU_TEST_SUITES")), SuiteTimeout: 60}, nil)
@@ -118,7 +122,7 @@ func bootGuest(t *testing.T, j job.Job, typed []string) booted {
 		t.Fatal(err)
 	}
 	if j.Driver == "" {
-		j.Driver = job.Stock
+		j.Driver = testDriver()
 	}
 	j.ModuleDirs = spec.ModuleDirs()
 	data, err := json.Marshal(j)
@@ -157,6 +161,9 @@ func bootGuest(t *testing.T, j job.Job, typed []string) booted {
 		"-chardev", "socket,id=share,path="+socket,
 		"-device", "virtio-serial-device", "-device", "virtserialport,chardev=share,name="+job.PortName,
 		"-device", "virtio-rng-device")
+	if block := os.Getenv("QCEMU_TEST_BLOCK"); block != "" {
+		args = append(args, "-device", fmt.Sprintf(`{"driver":"vfio-user-pci","socket":{"type":"unix","path":%q},"addr":"%d.0"}`, block, boot.Slot))
+	}
 	cmd := exec.CommandContext(ctx, machine[0], args...)
 	keyboard, err := cmd.StdinPipe()
 	if err != nil {
@@ -207,7 +214,7 @@ func imageFile(t *testing.T, ctx context.Context, modules string) (image.Spec, s
 	}
 	spec := image.Spec{
 		Cache:    cacheDir(t),
-		Modules:  map[string][]string{job.Stock: files},
+		Modules:  map[string][]string{testDriver(): files},
 		Userland: os.Getenv("QCEMU_TEST_USERLAND"),
 	}
 	file, err := image.Build(ctx, spec)
@@ -215,6 +222,10 @@ func imageFile(t *testing.T, ctx context.Context, modules string) (image.Spec, s
 		t.Fatal(err)
 	}
 	return spec, file
+}
+
+func testDriver() string {
+	return cmp.Or(os.Getenv("QCEMU_TEST_DRIVER"), job.Stock)
 }
 
 // cacheDir keeps what takes long to build, if the environment names a place.

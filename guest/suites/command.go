@@ -58,7 +58,7 @@ func RunCommand(ctx context.Context, c Command) (Result, error) {
 	start := time.Now()
 	err := cmd.Run()
 	r := Result{
-		Stdout: stdout.Bytes(), Stderr: stderr.Bytes(),
+		Stdout: stdout.buf.Bytes(), Stderr: stderr.buf.Bytes(),
 		TimedOut: errors.Is(ctx.Err(), context.DeadlineExceeded),
 		Elapsed:  time.Since(start),
 	}
@@ -69,12 +69,13 @@ func RunCommand(ctx context.Context, c Command) (Result, error) {
 	return r, nil
 }
 
-// limited is a buffer that drops what goes beyond maxOutput.
-type limited struct{ bytes.Buffer }
+// limited is a buffer that drops what goes beyond maxOutput. The buffer is not
+// embedded: its ReadFrom would take everything.
+type limited struct{ buf bytes.Buffer }
 
 func (l *limited) Write(p []byte) (int, error) {
-	if room := maxOutput - l.Len(); room > 0 {
-		l.Buffer.Write(p[:min(room, len(p))])
+	if room := maxOutput - l.buf.Len(); room > 0 {
+		l.buf.Write(p[:min(room, len(p))])
 	}
 	return len(p), nil
 }

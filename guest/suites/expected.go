@@ -15,6 +15,7 @@ type expectation struct {
 	since      Version        // first kernel version with the behaviour; zero: all
 	until      Version        // first one without; zero: none
 	message    *regexp.Regexp // the kernel's message of this very failure
+	chance     bool           // random input finds it, most of the time: a pass tells nothing
 	reason     string         // why it must fail, and how we know
 }
 
@@ -27,6 +28,15 @@ var expectations = []expectation{
 		message:    regexp.MustCompile(`setkey failed on test vector .*actual_error=-126`),
 		reason: "the driver refuses an XTS key of two equal halves with -ENOKEY (qce_skcipher_setkey); " +
 			"the first test vector has such a key, and the kernel allows it outside of FIPS mode",
+	},
+	{
+		algorithms: []string{"hmac-sha1-qce", "hmac-sha256-qce"},
+		message:    regexp.MustCompile(`\(wrong result\) on test vector "random: psize=0 `),
+		// 800 random lengths, of which about one in 200 is zero.
+		chance: true,
+		reason: "the driver returns no digest for the HMAC of an empty message: qce_ahash_digest and qce_ahash_final " +
+			"copy a ready-made digest, which exists for the plain hash only, and never ask the engine, " +
+			"which cannot do zero length (datasheet §16.5)",
 	},
 }
 
@@ -67,7 +77,7 @@ func judge(c *report.Case, failed bool, driver string, v Version, messages []Log
 		}
 	default:
 		c.Status = report.Pass
-		if e, ok := anyExpected(c.Algorithm, driver, v); ok {
+		if e, ok := anyExpected(c.Algorithm, driver, v); ok && !e.chance {
 			c.Status, c.Reason = report.XPass, e.reason
 			c.Detail = "passed, though listed as an expected failure: take it off the list for this kernel"
 		}

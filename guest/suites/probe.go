@@ -15,7 +15,11 @@ import (
 )
 
 // probe shows that both drivers found the hardware where a SoC has it.
-type probe struct{}
+type probe struct {
+	// wait is how long the algorithms may take to appear after the driver was
+	// loaded.
+	wait time.Duration
+}
 
 func (probe) Name() string { return "probe" }
 func (probe) About() string {
@@ -23,7 +27,7 @@ func (probe) About() string {
 }
 func (probe) Boot() Boot { return BootSelftest }
 
-func (probe) Run(ctx context.Context, env *Env) error {
+func (p probe) Run(ctx context.Context, env *Env) error {
 	for _, c := range []struct {
 		name string
 		f    func(*Env, *report.Case)
@@ -36,7 +40,7 @@ func (probe) Run(ctx context.Context, env *Env) error {
 	} {
 		env.Case(report.Case{Name: c.name}, func(rc *report.Case) { c.f(env, rc) })
 	}
-	return registered(ctx, env)
+	return p.registered(ctx, env)
 }
 
 // failf makes the case a failure.
@@ -157,19 +161,15 @@ func logSinceBoot(env *Env, c *report.Case) {
 	}
 }
 
-// registerWait is how long the algorithms may take to appear after the driver
-// was loaded.
-const registerWait = 10 * time.Second
-
 // registered checks that each algorithm the driver is built with is there. They
 // may take a moment together, if the device was probed late.
-func registered(ctx context.Context, env *Env) error {
+func (p probe) registered(ctx context.Context, env *Env) error {
 	offered := offeredAlgorithms(env)
 	missing := func(states map[string]engineState) bool {
 		return slices.ContainsFunc(offered, func(name string) bool { return !states[name].present })
 	}
 	states, err := engineStates(env.Kernel)
-	for end := time.Now().Add(registerWait); err == nil && missing(states) && time.Now().Before(end) && pause(ctx, 50*time.Millisecond); {
+	for end := time.Now().Add(p.wait); err == nil && missing(states) && time.Now().Before(end) && pause(ctx, 50*time.Millisecond); {
 		states, err = engineStates(env.Kernel)
 	}
 	if err != nil {

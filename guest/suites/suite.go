@@ -1,6 +1,9 @@
 package suites
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Boot names the way in which the kernel has to be booted for a suite. The host
 // groups the suites of a run by it: one boot for each.
@@ -39,7 +42,7 @@ type Suite interface {
 // all lists the suites in the order in which they run. A new suite is one more
 // line here.
 var all = []Suite{
-	probe{},
+	probe{wait: 10 * time.Second},
 	selftest{},
 	tcrypt{},
 	kcapi{},
