@@ -2,7 +2,6 @@ package testbench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -246,9 +245,9 @@ func (g *Guest) Machine(f BootFiles, b suites.Boot) vm.Config {
 
 // writeJob puts the job into the shared folder.
 func writeJob(shared string, j *job.Job) error {
-	data, err := json.MarshalIndent(j, "", "  ")
+	data, err := encodeJob(j)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(shared, job.FileName), append(data, '\n'), 0o644)
+	return os.WriteFile(filepath.Join(shared, job.FileName), data, 0o644)
 }

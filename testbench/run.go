@@ -164,7 +164,7 @@ func (r *run) boot(ctx context.Context, plan bootPlan) error {
 	if err := r.model.Serve(ctx, &wg, machine.BlockSocket); err != nil {
 		return err
 	}
-	if err := ServeShare(ctx, &wg, filepath.Join(r.Out, SharedDir), machine.ShareSocket, col.Event); err != nil {
+	if err := ServeShare(ctx, &wg, r.share(plan, machine.ShareSocket, col)); err != nil {
 		return err
 	}
 
@@ -191,13 +191,7 @@ func (r *run) machine(ctx context.Context, dir string, plan bootPlan) (*vm.Confi
 	if err != nil {
 		return nil, err
 	}
-	shared := filepath.Join(r.Out, SharedDir)
-	if err := os.MkdirAll(shared, 0o755); err != nil {
-		return nil, err
-	}
-	err = writeJob(shared, &job.Job{Driver: r.Guest.Driver, Suites: plan.suites, Seed: r.Seed,
-		SuiteTimeout: int(suiteLimit.Seconds()), ModuleDirs: r.guest.ModuleDirs})
-	if err != nil {
+	if err := os.MkdirAll(filepath.Join(r.Out, SharedDir), 0o755); err != nil {
 		return nil, err
 	}
 	c := r.guest.Machine(files, plan.kind)
@@ -205,6 +199,13 @@ func (r *run) machine(ctx context.Context, dir string, plan bootPlan) (*vm.Confi
 	c.ShareSocket = filepath.Join(dir, "share.sock")
 	c.Disk = filepath.Join(dir, "disk.img")
 	return &c, makeDisk(c.Disk)
+}
+
+// share is the folder of a boot, with what the guest is to do.
+func (r *run) share(plan bootPlan, socket string, col *collector) Share {
+	return Share{Dir: filepath.Join(r.Out, SharedDir), Socket: socket, OnEvent: col.Event,
+		Job: &job.Job{Driver: r.Guest.Driver, Suites: plan.suites, Seed: r.Seed,
+			SuiteTimeout: int(suiteLimit.Seconds()), ModuleDirs: r.guest.ModuleDirs}}
 }
 
 func makeDisk(path string) error {

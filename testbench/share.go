@@ -11,20 +11,33 @@ import (
 	"github.com/qcemu/qcemu/vhostuser"
 )
 
-// ServeShare shares a folder with the guest, through a socket to which QEMU
-// connects the guest's port, until ctx is done. onEvent takes what the guest
-// says; it may be nil.
-func ServeShare(ctx context.Context, wg *sync.WaitGroup, dir, socket string, onEvent func(job.Event)) error {
-	if onEvent == nil {
-		onEvent = func(job.Event) {}
+// Share is a folder to share with the guest.
+type Share struct {
+	Dir     string
+	Socket  string          // to which QEMU connects the guest's port
+	Job     *job.Job        // what the guest is to do; nil: the folder has it
+	OnEvent func(job.Event) // takes what the guest says; may be nil
+}
+
+// ServeShare shares a folder until ctx is done.
+func ServeShare(ctx context.Context, wg *sync.WaitGroup, s Share) error {
+	if s.OnEvent == nil {
+		s.OnEvent = func(job.Event) {}
 	}
-	server, err := share.New(dir, onEvent, func(err error) {
+	server, err := share.New(s.Dir, s.OnEvent, func(err error) {
 		slog.Warn("the guest wrote to its control file what is no event", "error", err)
 	})
 	if err != nil {
 		return err
 	}
-	l, err := vhostuser.Listen(socket)
+	if s.Job != nil {
+		data, err := encodeJob(s.Job)
+		if err != nil {
+			return err
+		}
+		server.SetJob(data)
+	}
+	l, err := vhostuser.Listen(s.Socket)
 	if err != nil {
 		server.Close()
 		return err

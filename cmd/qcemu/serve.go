@@ -109,7 +109,7 @@ func (f *serveFlags) serve(ctx context.Context) error {
 	defer cancel()
 	var wg sync.WaitGroup
 	if f.shareSocket != "" {
-		if err := testbench.ServeShare(ctx, &wg, f.shareDir, f.shareSocket, nil); err != nil {
+		if err := testbench.ServeShare(ctx, &wg, testbench.Share{Dir: f.shareDir, Socket: f.shareSocket}); err != nil {
 			return err
 		}
 	}

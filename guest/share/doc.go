@@ -7,7 +7,8 @@
 //
 // One file is not on the host's disk: control (job.ControlName). Each line that
 // the guest writes to it is a job.Event, and the write returns when the host's
-// callback has returned.
+// callback has returned. The job (job.FileName) may be synthetic as well
+// (Server.SetJob), so that nothing of ours stands in a user's folder.
 //
 // Trust: the guest's bytes are hostile. The server stays below its folder
 // (os.Root: no "..", no symbolic link out of it), opens nothing but regular

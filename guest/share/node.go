@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hugelgupf/p9/fsimpl/readdir"
+	"github.com/hugelgupf/p9/fsimpl/staticfs"
 	"github.com/hugelgupf/p9/fsimpl/templatefs"
 	"github.com/hugelgupf/p9/linux"
 	"github.com/hugelgupf/p9/p9"
@@ -81,6 +82,11 @@ func (n *node) Walk(names []string) ([]p9.QID, p9.File, error) {
 				return nil, nil, err
 			}
 			return append(qids, f.qid()), f, nil
+		}
+		if at == "." && name == job.FileName && n.server.job != nil && i == len(names)-1 {
+			f := staticfs.ReadOnlyFile(string(n.server.job))
+			qid, _, _, err := f.GetAttr(p9.AttrMask{Mode: true})
+			return append(qids, qid), f, err
 		}
 		at = path.Join(at, name)
 		info, err := n.server.root.Lstat(at)

@@ -459,3 +459,30 @@ func TestNoFolder(t *testing.T) {
 		t.Error("a missing folder was taken")
 	}
 }
+
+// A job that the host sets stands before one in the folder, can be read and not
+// written, and leaves nothing behind on the disk.
+func TestSetJob(t *testing.T) {
+	h := newHost(t)
+	if err := os.WriteFile(filepath.Join(h.dir, job.FileName), []byte("the folder's own"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	h.server.SetJob([]byte(`{"driver":"stock"}`))
+	root := h.attach(t)
+	if got, err := read(t, root, job.FileName); err != nil || string(got) != `{"driver":"stock"}` {
+		t.Errorf("read %q, %v", got, err)
+	}
+	_, f, err := root.Walk([]string{job.FileName})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := f.Open(p9.WriteOnly); !errors.Is(err, linux.EROFS) {
+		t.Errorf("opening it for writing: %v, want EROFS", err)
+	}
+	if _, _, err := root.Walk([]string{job.FileName, "x"}); err == nil {
+		t.Error("walked below the job file")
+	}
+	if got, err := os.ReadFile(filepath.Join(h.dir, job.FileName)); err != nil || string(got) != "the folder's own" {
+		t.Errorf("on the host: %q, %v", got, err)
+	}
+}
