@@ -108,10 +108,12 @@ func toolSizes(a EngineAlgorithm) []int {
 	return []int{1024, 1 << 20}
 }
 
-// encFile lets kcapi-enc work from file to file. The key comes by its standard
+// encFile lets kcapi-enc work from a file in p to a file. The key comes by its standard
 // input, which is free.
 func (r *kcapiRun) encFile(a EngineAlgorithm, d afalg.Direction, p place, key, iv, src []byte) ([]byte, error) {
-	in, out := filepath.Join(p.dir, "in"), filepath.Join(p.dir, "out")
+	// The output always lies in memory: the tool maps it shared and writable,
+	// which 9P without a page cache refuses.
+	in, out := filepath.Join(p.dir, "in"), filepath.Join(r.dir, "out")
 	defer os.Remove(in)
 	defer os.Remove(out)
 	os.Remove(out)
