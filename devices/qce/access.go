@@ -114,7 +114,7 @@ func (e *Engine) read(by trace.Master, off uint32) uint32 {
 	}
 	if e.sink != nil {
 		shown := uint64(v)
-		if b.Off == DataOut0 {
+		if Secret(off) {
 			shown = 0
 		}
 		e.emit(trace.RegRead, by, off, shown)
@@ -134,8 +134,8 @@ func (e *Engine) ordered(v uint32) uint32 {
 func (e *Engine) write(by trace.Master, off, val, mask uint32) {
 	off = e.align(by, off)
 	shown := uint64(val)
-	if off >= EncrKey0 || off&^0xf == DataIn0 {
-		shown = 0 // a key, also one that misses its register; data
+	if Secret(off) {
+		shown = 0
 	}
 	b := e.bank(by, off, shown, false)
 	if b == nil {

@@ -140,47 +140,67 @@ func FuzzConfig(f *testing.F) {
 		f.Add(i, uint32(0x2182), uint32(0x437e82), uint16(100), uint16(16), uint16(84), uint16(0), uint16(80))
 	}
 	f.Fuzz(func(t *testing.T, seed uint64, encr, auth uint32, seg, encStart, encSize, authStart, authSize uint16) {
-		r := rand.New(rand.NewPCG(seed, 0))
-		cfg := ideal
-		checker := oracle.NewChecker(1 << 17)
-		cfg.Observer = checker
-		cfg.BufferSize = 64 + r.IntN(300)
-		cfg.Readings = make([]uint8, len(qce.Readings))
-		for i := range cfg.Readings {
-			cfg.Readings[i] = uint8(r.IntN(len(qce.Readings[i].Values)))
-		}
-		fd := feeder(cfg, nil)
-		fd.Rand = r
-		seg %= 2048
-		set := func(off uint32, val uint32) { fd.Set(qcetest.Write{Off: off, Val: val}) }
-		for _, b := range qce.Registers {
-			if b.String || b.Register.Name == "AUTH_BYTECNT" {
-				for i := range b.Count {
-					set(b.Off+4*uint32(i), r.Uint32())
-				}
+		randomOp(t, oracle.NewChecker(1<<17), seed, encr, auth, seg, encStart, encSize, authStart, authSize)
+	})
+}
+
+// TestRandomConfigs is FuzzConfig with a choice of configuration words that the
+// engine mostly accepts, and short segments.
+func TestRandomConfigs(t *testing.T) {
+	encr := []uint32{0, 0x442, 0x042, 0x452, 0x482, 0x4d2, 0x0c2, 0x2502, 0x2102, 0x2582, 0x2182, 0x401, 0x449, 0x051}
+	auth := []uint32{0, 0x34241, 0x30241, 0x30201, 0x10201, 0x00241, 0x20041, 0x431e02, 0x435e12, 0x43de82, 0x439e82, 0x31e42, 0x1031e42, 0x30601, 0x34641}
+	r := rand.New(rand.NewPCG(13, 13))
+	checker := oracle.NewChecker(1 << 17)
+	short := func(n int) uint16 { return uint16(r.IntN(n)) }
+	for range 4000 {
+		randomOp(t, checker, r.Uint64(), one(r, encr...), one(r, auth...), short(400), short(100), short(400), short(100), short(400))
+	}
+	if c := checker.Counts(); c.Checked < 1500 || c.NotJudged > 100 {
+		t.Errorf("the test looks at too little: %+v", c)
+	}
+}
+
+// randomOp runs one operation and has its result checked.
+func randomOp(t *testing.T, checker *oracle.Checker, seed uint64, encr, auth uint32, seg, encStart, encSize, authStart, authSize uint16) {
+	r := rand.New(rand.NewPCG(seed, 0))
+	cfg := ideal
+	cfg.Observer = checker
+	cfg.BufferSize = 64 + r.IntN(300)
+	cfg.Readings = make([]uint8, len(qce.Readings))
+	for i := range cfg.Readings {
+		cfg.Readings[i] = uint8(r.IntN(len(qce.Readings[i].Values)))
+	}
+	fd := feeder(cfg, nil)
+	fd.Rand = r
+	seg %= 2048
+	set := func(off uint32, val uint32) { fd.Set(qcetest.Write{Off: off, Val: val}) }
+	for _, b := range qce.Registers {
+		if b.String || b.Register.Name == "AUTH_BYTECNT" {
+			for i := range b.Count {
+				set(b.Off+4*uint32(i), r.Uint32())
 			}
 		}
-		for _, off := range []uint32{qce.CntrMask, qce.CntrMask0, qce.CntrMask1, qce.CntrMask2} {
-			set(off, one(r, 0, ^uint32(0), ^uint32(0), r.Uint32()))
-		}
-		set(qce.GCMIVLength, r.Uint32()%20)
-		set(qce.EncrXTSDUSize, one(r, 0, uint32(encSize), 16, 512, r.Uint32()%600))
-		set(qce.ConfigReg, 0xe004b|uint32(seed&1)<<9)
-		set(qce.EncrSegCfg, encr&^(3<<14|1<<20))
-		set(qce.AuthSegCfg, auth&^(3<<18|1<<30))
-		set(qce.SegSize, uint32(seg))
-		set(qce.EncrSegStart, uint32(encStart))
-		set(qce.EncrSegSize, uint32(encSize))
-		set(qce.AuthSegStart, uint32(authStart))
-		set(qce.AuthSegSize, uint32(authSize))
-		set(qce.GoProc, qce.Go|one[uint32](r, 0, qce.ResultsDump))
-		started := fd.Engine.Busy()
-		res := fd.Move(random(r, int(seg)))
-		if started && (!res.Done || res.Left != 0) {
-			t.Fatalf("not done: %d left, STATUS %#x", res.Left, res.Status)
-		}
-		if c := checker.Counts(); c.Wrong != 0 {
-			t.Fatal(checker.Mismatches())
-		}
-	})
+	}
+	for _, off := range []uint32{qce.CntrMask, qce.CntrMask0, qce.CntrMask1, qce.CntrMask2} {
+		set(off, one(r, 0, ^uint32(0), ^uint32(0), r.Uint32()))
+	}
+	set(qce.GCMIVLength, r.Uint32()%20)
+	set(qce.EncrXTSDUSize, one(r, 0, uint32(encSize), 16, 512, r.Uint32()%600))
+	set(qce.ConfigReg, 0xe004b|uint32(seed&1)<<9)
+	set(qce.EncrSegCfg, encr&^(3<<14|1<<20))
+	set(qce.AuthSegCfg, auth&^(3<<18|1<<30))
+	set(qce.SegSize, uint32(seg))
+	set(qce.EncrSegStart, uint32(encStart))
+	set(qce.EncrSegSize, uint32(encSize))
+	set(qce.AuthSegStart, uint32(authStart))
+	set(qce.AuthSegSize, uint32(authSize))
+	set(qce.GoProc, qce.Go|one[uint32](r, 0, qce.ResultsDump))
+	started := fd.Engine.Busy()
+	res := fd.Move(random(r, int(seg)))
+	if started && (!res.Done || res.Left != 0) {
+		t.Fatalf("not done: %d left, STATUS %#x", res.Left, res.Status)
+	}
+	if c := checker.Counts(); c.Wrong != 0 {
+		t.Fatal(checker.Mismatches())
+	}
 }

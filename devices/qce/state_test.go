@@ -89,7 +89,7 @@ func TestBusyWrite(t *testing.T) {
 	want := feeder(ideal, nil).Run(cbcReq)
 	for _, tt := range tests {
 		cfg := ideal
-		cfg.Readings = resolve(t, "cfg-change", tt.reading)
+		cfg.Readings = resolve(t, "qce-cfg-change", tt.reading)
 		f := feeder(cfg, nil)
 		f.Set(cbcReq.Writes(2)...)
 		f.Move(cbcReq.Data[:20])
@@ -105,7 +105,7 @@ func TestBusyWrite(t *testing.T) {
 	}
 	for _, reading := range []string{"stored", "dropped"} {
 		cfg := ideal
-		cfg.Readings = resolve(t, "busy-write", reading)
+		cfg.Readings = resolve(t, "qce-busy-write", reading)
 		f := feeder(cfg, nil)
 		f.Set(cbcReq.Writes(2)...)
 		f.Engine.Write(cpu0, qce.EncrSegSize, 7)
@@ -146,7 +146,7 @@ func TestStatusBits(t *testing.T) {
 		{"clear-all", ^uint32(0), false, false}, {"zero-only", 1, true, true}, {"zero-only", 0, false, false},
 	} {
 		cfg := ideal
-		cfg.Readings = resolve(t, "status-write", tt.reading)
+		cfg.Readings = resolve(t, "qce-status-write", tt.reading)
 		f := feeder(cfg, nil)
 		f.Set(cbcReq.Writes(2)...)
 		f.Engine.Write(cpu0, qce.Version, 0)
@@ -210,7 +210,7 @@ func TestPipeReset(t *testing.T) {
 		for _, pipe := range []int{4, 5} {
 			for fed := range 65 {
 				cfg := ideal
-				cfg.Readings = resolve(t, "pipe-reset-in-operation", reading)
+				cfg.Readings = resolve(t, "qce-pipe-reset-in-operation", reading)
 				f := feeder(cfg, nil)
 				f.Set(cbcReq.Writes(2)...)
 				if fed > 0 {
@@ -441,7 +441,7 @@ func TestLock(t *testing.T) {
 	owner := trace.Master{Via: trace.Command, EE: 2, Pipe: 2}
 	for bit, reading := range map[uint32]string{1: "0", 4: "2"} {
 		cfg := ideal
-		cfg.Readings = resolve(t, "locked-bit", reading)
+		cfg.Readings = resolve(t, "qce-locked-bit", reading)
 		e := qce.New(cfg, nil)
 		e.SetLock(owner, true)
 		if got := e.Read(trace.CPUOf(2), qce.Status2); got != bit {
@@ -456,7 +456,7 @@ func TestLock(t *testing.T) {
 		"through": {7, 9, 0}, "ignored": {0, 7, 0}, "abort": {0, 7, qce.AccessViol | qce.SwErr | qce.ErrIntr},
 	} {
 		cfg := ideal
-		cfg.Readings = resolve(t, "foreign-cpu-access", reading)
+		cfg.Readings = resolve(t, "qce-foreign-cpu-access", reading)
 		e := qce.New(cfg, nil)
 		e.Write(cpu0, qce.SegSize, 7)
 		e.SetLock(owner, true)
@@ -474,7 +474,7 @@ func TestForeignPipeSet(t *testing.T) {
 	for reading, bit := range map[string]uint32{"run": 0, "refuse": qce.PipeActiveErr} {
 		cfg := ideal
 		cfg.PipeSetEE = []uint8{2, 2, 1}
-		cfg.Readings = resolve(t, "foreign-pipe-set", reading)
+		cfg.Readings = resolve(t, "qce-foreign-pipe-set", reading)
 		res := feeder(cfg, nil).Run(cbcReq)
 		if res.Status&qce.PipeActiveErr != bit || res.Done == (bit != 0) {
 			t.Errorf("%s: STATUS %#x", reading, res.Status)
@@ -496,37 +496,37 @@ func TestReadings(t *testing.T) {
 		return res
 	}
 	for value, want := range map[string]int{"104": 64 + 104, "128": 64 + 128} {
-		if got := len(run(cbcReq, "dump-size", value).Out); got != want {
+		if got := len(run(cbcReq, "qce-dump-size", value).Out); got != want {
 			t.Errorf("dump-size %s: %d bytes of output", value, got)
 		}
 	}
 	for value, want := range map[string]int{"64": 64 + 64, "tag": 64 + 8} {
-		if got := len(run(ccmReq, "ccm-mac-area", value).Out); got != want {
+		if got := len(run(ccmReq, "qce-ccm-mac-area", value).Out); got != want {
 			t.Errorf("ccm-mac-area %s: %d bytes of output", value, got)
 		}
 	}
 	for value, want := range map[string]uint32{"early": qce.EncrBusy, "final": qce.OperationDone | qce.OpDoneIntr} {
-		if _, d := run(cbcReq, "dump-status", value).Split(); d.Status != want {
+		if _, d := run(cbcReq, "qce-dump-status", value).Split(); d.Status != want {
 			t.Errorf("dump-status %s: %#x", value, d.Status)
 		}
 	}
 	two := xtsReq
 	two.Unit = 32
 	for value, want := range map[string]byte{"unchanged": 0xf0, "stepped": 0xf2} {
-		if _, d := run(two, "xts-iv-out", value).Split(); d.IV[15] != want {
+		if _, d := run(two, "qce-xts-iv-out", value).Split(); d.IV[15] != want {
 			t.Errorf("xts-iv-out %s: %x", value, d.IV)
 		}
 	}
 	odd := xtsReq
 	odd.Data = make([]byte, 40)
 	for value, same := range map[string]bool{"steal": false, "pass": true} {
-		if out := run(odd, "xts-stealing", value).Out; bytes.Equal(out[32:40], odd.Data[32:]) != same {
+		if out := run(odd, "qce-xts-stealing", value).Out; bytes.Equal(out[32:40], odd.Data[32:]) != same {
 			t.Errorf("xts-stealing %s: tail %x", value, out[32:40])
 		}
 	}
 	for value, want := range map[string]uint32{"set": qce.AxiExtra, "never": 0} {
 		cfg := ideal
-		cfg.Readings = resolve(t, "axi-extra", value)
+		cfg.Readings = resolve(t, "qce-axi-extra", value)
 		f := feeder(cfg, nil)
 		f.Set(cbcReq.Writes(2)...)
 		f.Move(make([]byte, 70))
@@ -536,7 +536,7 @@ func TestReadings(t *testing.T) {
 	}
 	for value, want := range map[string]uint32{"yes": 0, "no": qce.CfgChngErr} {
 		cfg := ideal
-		cfg.Readings = resolve(t, "go-clears-status", value)
+		cfg.Readings = resolve(t, "qce-go-clears-status", value)
 		f := feeder(cfg, nil)
 		f.Set(cbcReq.Writes(2)...)
 		f.Engine.Write(cpu0, qce.Version, 0)
@@ -548,7 +548,7 @@ func TestReadings(t *testing.T) {
 	}
 	for value, want := range map[string]uint32{"harmless": 0, "error": qce.CfgChngErr} {
 		cfg := ideal
-		cfg.Readings = resolve(t, "busy-read", value)
+		cfg.Readings = resolve(t, "qce-busy-read", value)
 		f := feeder(cfg, nil)
 		f.Set(cbcReq.Writes(2)...)
 		f.Engine.Read(cpu0, qce.SegSize)
@@ -558,7 +558,7 @@ func TestReadings(t *testing.T) {
 	}
 	for value, drop := range map[string]bool{"discard": true, "feed": false} {
 		cfg := ideal
-		cfg.Readings = resolve(t, "stale-input", value)
+		cfg.Readings = resolve(t, "qce-stale-input", value)
 		f := feeder(cfg, nil)
 		f.Set(cbcReq.Writes(2)...)
 		f.Move(make([]byte, 80))
@@ -607,6 +607,12 @@ func TestTable(t *testing.T) {
 			t.Errorf("%s at %#x overlaps or is out of order", b.Register.Name, b.Off)
 		}
 		end = b.Off + 4*uint32(b.Count)
+		for i := range b.Count {
+			port := b.Off == qce.DataIn0 || b.Off == qce.DataOut0
+			if off := b.Off + 4*uint32(i); qce.Secret(off) != (b.Secret || port || off > qce.AuthKey0) {
+				t.Errorf("%s: secret or not", qce.Name(off))
+			}
+		}
 		if b.Reset&^b.Implemented() != 0 || b.Source == "" {
 			t.Errorf("%s: reset value or source", b.Register.Name)
 		}

@@ -160,7 +160,7 @@ func TestSurplus(t *testing.T) {
 			each(t, func(t *testing.T, r *rand.Rand, request func(*rand.Rand, int) qcetest.Request) {
 				req, next := request(r, 200), request(r, 100)
 				cfg := ideal
-				cfg.Readings = resolve(t, "surplus-input", surplus)
+				cfg.Readings = resolve(t, "qce-surplus-input", surplus)
 				f := feeder(cfg, nil)
 				extra := random(r, 40)
 				f.Set(req.Writes(f.Pair)...)
@@ -227,7 +227,7 @@ func TestPartialHash(t *testing.T) {
 		for name, hash := range hashNames {
 			for _, hmac := range []bool{false, true} {
 				cfg := ideal
-				cfg.Readings = resolve(t, "hmac-byte-count", reading)
+				cfg.Readings = resolve(t, "qce-hmac-byte-count", reading)
 				checker := oracle.NewChecker(1 << 20)
 				cfg.Observer = checker
 				f := feeder(cfg, nil)
