@@ -41,7 +41,9 @@ type Block struct {
 	RxPipe uint32 // memory → engine
 	TxPipe uint32 // engine → memory
 
-	// IOMMU puts both nodes behind the machine's SMMUv3.
+	// IOMMU puts both nodes behind the machine's SMMUv3. QEMU 11.1.3 refuses a
+	// vfio-user device there (its SMMU cannot notify of new mappings): it is
+	// for a QEMU that does not.
 	IOMMU bool
 }
 
