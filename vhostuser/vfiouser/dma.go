@@ -16,7 +16,7 @@ import (
 
 // dmaTimeout is how long the client may take to answer a DMA message. It is
 // below QEMU's x-msg-timeout of 5 s, after which the guest is broken.
-const dmaTimeout = time.Second
+const dmaTimeout = 2 * time.Second
 
 func (s *session) dmaMap(m *message) (int, unix.Errno) {
 	q := wire.Get[wire.Map](m.payload)
@@ -157,20 +157,19 @@ func (d *dma) wait(w *await) error {
 		select {
 		case <-w.done:
 			return nil
-		default:
-		}
-		select {
-		case <-w.done:
-			return nil
 		case <-timeout.C:
 			return os.ErrDeadlineExceeded
 		case d.s.rx.token <- struct{}{}:
-			left := time.Until(deadline)
-			err := d.s.rx.pump(max(left, 0), d.deliver)
-			<-d.s.rx.token
-			if err != nil {
-				return err
-			}
+		}
+		var err error
+		select {
+		case <-w.done: // whoever had the token before has delivered it
+		default:
+			err = d.s.rx.pump(max(time.Until(deadline), 0), d.deliver)
+		}
+		<-d.s.rx.token
+		if err != nil {
+			return err
 		}
 	}
 }

@@ -58,7 +58,7 @@ func FuzzSession(f *testing.F) {
 	evt := newEvent(f)
 	quiet := slog.New(slog.DiscardHandler)
 	f.Fuzz(func(t *testing.T, stream []byte, fds, cut byte) {
-		fdsBefore, mapsBefore := openFDs(t), mappings(t)
+		checkLeaks(t)
 		srv, err := vfiouser.New(vfiouser.Config{Device: &reckless{}, BARSize: 0x10000, Log: quiet})
 		if err != nil {
 			t.Fatal(err)
@@ -80,8 +80,5 @@ func FuzzSession(f *testing.F) {
 		}
 		theirs.Close() // what was sent is still received
 		<-done
-		if a, b := openFDs(t), mappings(t); a != fdsBefore || b != mapsBefore {
-			t.Errorf("leaked %d file descriptors, %d mappings", a-fdsBefore, b-mapsBefore)
-		}
 	})
 }

@@ -241,12 +241,11 @@ func checkLeaks(t testing.TB) {
 	t.Helper()
 	fds, maps := openFDs(t), mappings(t)
 	t.Cleanup(func() {
-		if n := openFDs(t); n != fds {
-			t.Errorf("%d file descriptors leaked", n-fds)
-		}
-		if n := mappings(t); n != maps {
-			t.Errorf("%d mappings leaked", n-maps)
-		}
+		// The runtime closes a file when its last user has returned, which may
+		// be a moment after Close.
+		eventually(t, "all file descriptors and mappings given back", func() bool {
+			return openFDs(t) <= fds && mappings(t) <= maps
+		})
 	})
 }
 

@@ -164,27 +164,34 @@ func (s *Server) isBusy() bool {
 }
 
 const (
-	// departure is how long a client may take to go away after it has hung up.
+	// departure is how long the session of a client that has hung up may take
+	// to end. The kernel may close the socket of a QEMU that was killed some
+	// time after the process is gone (io_uring): so long a newcomer waits.
 	departure = 5 * time.Second
+	lateClose = 500 * time.Millisecond
 
 	// Limits for clients that come while another is served.
 	refuseTimeout = time.Second
 	maxRefusals   = 8
 )
 
-// awaitDeparture waits for the present client to be gone if it has hung up, so
-// that a QEMU that is restarted at once is not refused.
+// awaitDeparture gives the present client time to be gone, so that a QEMU that
+// is restarted at once is not refused.
 func (s *Server) awaitDeparture(ctx context.Context) {
 	s.mu.Lock()
 	sock, idle := s.active, s.idle
 	s.mu.Unlock()
-	if sock == nil || !sock.HungUp() {
+	if sock == nil {
 		return
+	}
+	limit := lateClose
+	if sock.HungUp() {
+		limit = departure
 	}
 	select {
 	case <-idle:
 	case <-ctx.Done():
-	case <-time.After(departure):
+	case <-time.After(limit):
 	}
 }
 
