@@ -58,7 +58,7 @@ func (b *BAM) element(p *pipe) {
 	at := p.addr + uint64(p.pos)
 	raw := b.buf[:ElementSize]
 	if err := p.mem.Read(at, raw); err != nil {
-		b.busFault(p, at, ElementSize, false, busElement)
+		b.busFault(p, at, ElementSize, false, busElement, err)
 		return
 	}
 	word := binary.LittleEndian.Uint32(raw)
@@ -96,7 +96,7 @@ func (b *BAM) locate(p *pipe, addr uint32) (off uint32, found, ok bool) {
 		if addr >= b.cfg.Window.Size {
 			b.complain(cmdOutside, p, uint64(addr))
 			if b.cfg.Readings.OutsideWindow == OutsideFails {
-				b.busFault(p, uint64(addr), 4, false, numRules)
+				b.busFault(p, uint64(addr), 4, false, numRules, nil)
 				return 0, false, false
 			}
 			return 0, false, true
@@ -146,7 +146,7 @@ func (b *BAM) readElement(p *pipe, addr, data, upper uint32) bool {
 	case ElementDropped:
 		return true
 	case ElementFails:
-		b.busFault(p, uint64(addr), 4, false, numRules)
+		b.busFault(p, uint64(addr), 4, false, numRules, nil)
 		return false
 	}
 	off, found, ok := b.locate(p, addr)
@@ -160,7 +160,7 @@ func (b *BAM) readElement(p *pipe, addr, data, upper uint32) bool {
 	val := b.periph.ReadReg(p.by, off)
 	binary.LittleEndian.PutUint32(b.buf[:4], val)
 	if err := p.mem.Write(dest, b.buf[:4]); err != nil {
-		b.busFault(p, dest, 4, true, busReadDest)
+		b.busFault(p, dest, 4, true, busReadDest, err)
 		return false
 	}
 	if b.sink != nil {

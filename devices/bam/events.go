@@ -31,6 +31,10 @@ func (b *BAM) moveEvent(k trace.Kind, p *pipe, addr uint64, n uint32) {
 	b.emit(trace.Event{Kind: k, By: p.by, Pipe: p.id, Off: p.rd, Addr: addr, Size: n, Flags: p.flags})
 }
 
+func (b *BAM) faultEvent(p *pipe, addr uint64, n uint32, why trace.FaultReason) {
+	b.emit(trace.Event{Kind: trace.BusFault, By: p.by, Pipe: p.id, Off: p.rd, Addr: addr, Size: n, Flags: p.flags, Value: uint64(why)})
+}
+
 // elementEvent shows no data of a register that may hold a key.
 func (b *BAM) elementEvent(p *pipe, addr, off, val uint32) {
 	if b.cfg.Secret == nil || b.cfg.Secret(off) {

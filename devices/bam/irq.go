@@ -1,6 +1,11 @@
 package bam
 
-import "github.com/qcemu/qcemu/devices/trace"
+import (
+	"errors"
+
+	"github.com/qcemu/qcemu/devices/bus"
+	"github.com/qcemu/qcemu/devices/trace"
+)
 
 // The interrupt tree (§6.1):
 //
@@ -96,8 +101,9 @@ func (b *BAM) updateLines() {
 }
 
 // busFault reports a failed access of the BAM's master, by the registers that the
-// hardware has for it (§10), and stops the pipe. numRules stands for no rule.
-func (b *BAM) busFault(p *pipe, addr uint64, size uint32, write bool, r rule) {
+// hardware has for it (§10), and stops the pipe. numRules stands for no rule, no err for
+// an access that is not one to memory.
+func (b *BAM) busFault(p *pipe, addr uint64, size uint32, write bool, r rule, err error) {
 	if b.irqStts&bamIRQHresp == 0 {
 		const nonSequential, word = 2, 2 << 3
 		b.fault.ctrls = nonSequential | word | p.trust>>8&31<<18
@@ -107,7 +113,7 @@ func (b *BAM) busFault(p *pipe, addr uint64, size uint32, write bool, r rule) {
 		b.fault.addr = addr
 	}
 	if b.sink != nil {
-		b.moveEvent(trace.BusFault, p, addr, size)
+		b.faultEvent(p, addr, size, b.faultReason(p, addr, size, err))
 	}
 	if r != numRules {
 		b.complain(r, p, addr)
@@ -120,4 +126,22 @@ func (b *BAM) busFault(p *pipe, addr uint64, size uint32, write bool, r rule) {
 		event = IRQErr
 	}
 	b.raise(p, event)
+}
+
+// faultReason tells a buffer that ends outside memory from one that lies outside.
+func (b *BAM) faultReason(p *pipe, addr uint64, size uint32, err error) trace.FaultReason {
+	var f *bus.Fault
+	if !errors.As(err, &f) {
+		return trace.FaultOther
+	}
+	switch f.Reason {
+	case bus.ReadOnly:
+		return trace.FaultReadOnly
+	case bus.Unmapped:
+		if size > 1 && p.mem.Read(addr, b.buf[:1]) == nil {
+			return trace.FaultPartly
+		}
+		return trace.FaultUnmapped
+	}
+	return trace.FaultOther
 }

@@ -21,7 +21,7 @@ func (b *BAM) fetchDescriptor(p *pipe) {
 	}
 	raw := b.buf[:DescriptorSize]
 	if err := p.mem.Read(p.base+uint64(p.rd), raw); err != nil {
-		b.busFault(p, p.base+uint64(p.rd), DescriptorSize, false, busDesc)
+		b.busFault(p, p.base+uint64(p.rd), DescriptorSize, false, busDesc, err)
 		return
 	}
 	p.word1 = binary.LittleEndian.Uint32(raw[4:])
@@ -123,7 +123,7 @@ func (b *BAM) feed(p *pipe) {
 	}
 	addr := p.addr + uint64(p.pos)
 	if err := p.mem.Read(addr, space[:n]); err != nil {
-		b.busFault(p, addr, n, false, busDataRead)
+		b.busFault(p, addr, n, false, busDataRead, err)
 		b.periph.Fault(int(p.id))
 		return
 	}
@@ -163,7 +163,7 @@ func (b *BAM) drain(p *pipe) {
 	if n != 0 {
 		addr := p.addr + uint64(p.pos)
 		if err := p.mem.Write(addr, out[:n]); err != nil {
-			b.busFault(p, addr, n, true, busDataWrite)
+			b.busFault(p, addr, n, true, busDataWrite, err)
 			b.periph.Fault(int(p.id))
 			return
 		}
@@ -234,7 +234,7 @@ func (b *BAM) writeBack(p *pipe) bool {
 	binary.LittleEndian.PutUint32(raw[4:], p.word1)
 	at := p.base + uint64(p.rd)
 	if err := p.mem.Write(at, raw); err != nil {
-		b.busFault(p, at, DescriptorSize, true, busWriteBack)
+		b.busFault(p, at, DescriptorSize, true, busWriteBack, err)
 		return false
 	}
 	if b.sink != nil {

@@ -27,13 +27,13 @@ const (
 	PipeEnable
 	PipeDisable
 	PipeReset
-	PipeIRQ // Value is the raised P_IRQ_STTS bits
-	LineSet // EE in By.EE, Value 0 or 1
-	OpStart // engine started: Op
-	OpDone  // engine finished: Op
-	OpAbort // operation dropped by a reset: Op
-	BusFault
-	Anomaly // Rule was broken; Off, Addr, Size, Value as the rule's text says
+	PipeIRQ  // Value is the raised P_IRQ_STTS bits
+	LineSet  // EE in By.EE, Value 0 or 1
+	OpStart  // engine started: Op
+	OpDone   // engine finished: Op
+	OpAbort  // operation dropped by a reset: Op
+	BusFault // Pipe, Addr, Size; Value is a FaultReason
+	Anomaly  // Rule was broken; Off, Addr, Size, Value as the rule's text says
 )
 
 var kindNames = [...]string{
@@ -60,6 +60,16 @@ const (
 	ByPipeReset                        // P_RST of the owner
 	ByBAMReset                         // BAM_CTRL.SW_RST or a device reset
 	ByDisable                          // P_CTRL.EN of the owner cleared
+)
+
+// FaultReason is the Value of a BusFault event: what was wrong with the address.
+type FaultReason uint8
+
+const (
+	FaultOther    FaultReason = iota // no memory access, or a reason of none of these
+	FaultUnmapped                    // no memory there
+	FaultPartly                      // memory at the first byte, but not at all of them
+	FaultReadOnly                    // a write to memory that may be read only
 )
 
 // Block names the register block of a RegRead or RegWrite.
