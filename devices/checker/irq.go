@@ -1,0 +1,55 @@
+package checker
+
+import (
+	"math/bits"
+
+	"github.com/qcemu/qcemu/devices/bam"
+	"github.com/qcemu/qcemu/devices/trace"
+)
+
+// poll is a register that is read over and over.
+type poll struct {
+	by    trace.Master
+	block trace.Block
+	off   uint32
+	value uint64
+	n     uint32
+}
+
+// polled counts reads in a row of one register with one value. Any other event
+// ends the row (Emit): the block is doing something, so the value may change.
+func (c *Checker) polled(e *trace.Event) {
+	p := &c.poll
+	if p.n == 0 || p.off != e.Off || p.value != e.Value || p.block != e.Block || p.by != e.By {
+		*p = poll{by: e.By, block: e.Block, off: e.Off, value: e.Value}
+	}
+	p.n++
+	if p.n == c.cfg.Polls {
+		n := p.n
+		c.report(pollForever, e, uint64(n))
+	}
+}
+
+// bamRead is a register read from the BAM: of the interrupt sources, each one
+// that is seen again and again must be cleared some time.
+func (c *Checker) bamRead(e *trace.Event) {
+	a := c.at(e.Off)
+	if a.reg != irqSources || a.index != e.By.EE {
+		return
+	}
+	for w := uint32(e.Value) & (1<<bam.MaxPipes - 1); w != 0; w &= w - 1 {
+		p := &c.pipes[bits.TrailingZeros32(w)]
+		if p.pendingIRQ++; p.pendingIRQ == c.cfg.Polls {
+			c.report(irqUncleared, e, uint64(p.pendingIRQ))
+		}
+	}
+}
+
+// masked follows a change of an execution environment's interrupt mask.
+func (c *Checker) masked(ee uint8) {
+	for i := range c.pipes {
+		if c.pipes[i].ee == ee {
+			c.pipes[i].pendingIRQ = 0
+		}
+	}
+}
