@@ -108,7 +108,7 @@ func (e *Engine) lintWriters() {
 		case desCBC, tdesCBC:
 			spans[6].words = 2
 		}
-		if o.cipher.isAEAD() {
+		if o.cipher == aesCCM || o.cipher == aesGCM && o.cfg.GCMIVLength == 0 {
 			spans[10].words = 4
 		}
 	}

@@ -64,7 +64,7 @@ var (
 	ruleReadOnly   = rule("QCE-REG-002", trace.Warning, "write to a read-only register", "§13 [D]", "")
 	ruleReserved   = rule("QCE-REG-003", trace.Warning, "reserved bits written", "§14 [D]", "")
 	ruleWriteOnly  = rule("QCE-REG-004", trace.Info, "read of a write-only register", "§13 [C]", "")
-	ruleUnaligned  = rule("QCE-REG-005", trace.Error, "register offset is not a multiple of 4", "§13 [C]", "")
+	ruleUnaligned  = rule("QCE-REG-005", trace.Error, "access that is not an aligned word", "§13 [C]", "")
 	ruleForeignCPU = rule("QCE-REG-006", trace.Warning, "access by a CPU while another EE holds the lock", "§8 [D]", "qce_check_status")
 )
 

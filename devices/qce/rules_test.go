@@ -1,6 +1,7 @@
 package qce_test
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -230,8 +231,8 @@ func (p pio) Writes(pair int) []qcetest.Write {
 	return w
 }
 
-// TestQuiet: what the driver does for a request breaks no rule, but leaves its
-// keys.
+// TestQuiet: what the driver does for a request breaks no rule, also when
+// another EE has used the engine in between.
 func TestQuiet(t *testing.T) {
 	for _, byCommand := range []bool{false, true} {
 		each(t, func(t *testing.T, r *rand.Rand, request func(*rand.Rand, int) qcetest.Request) {
@@ -241,6 +242,9 @@ func TestQuiet(t *testing.T) {
 			b.ByCommand = byCommand
 			for range 3 {
 				b.Run(request(r, 100))
+				for _, name := range slices.Sorted(maps.Keys(requests)) {
+					b.other.Run(requests[name](r, 20))
+				}
 			}
 			if got := b.rec.rules(); len(got) != 0 {
 				t.Errorf("rules broken: %v", got)

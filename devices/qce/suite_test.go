@@ -98,7 +98,7 @@ func each(t *testing.T, test func(t *testing.T, r *rand.Rand, make func(r *rand.
 // what the oracle says.
 func TestPieces(t *testing.T) {
 	each(t, func(t *testing.T, r *rand.Rand, request func(*rand.Rand, int) qcetest.Request) {
-		for i := range 40 {
+		for i := range 25 {
 			req := request(r, 1+r.IntN(700))
 			whole := feeder(ideal, nil).Run(req)
 			cfg := ideal
@@ -129,7 +129,7 @@ func TestRepeat(t *testing.T) {
 	f := feeder(cfg, nil)
 	f.Rand = r
 	names := slices.Sorted(maps.Keys(requests))
-	for i := range 1000 {
+	for i := range 400 {
 		name := one(r, names...)
 		req := requests[name](r, 1+r.IntN(300))
 		got := f.Run(req)
@@ -140,7 +140,7 @@ func TestRepeat(t *testing.T) {
 			}
 		}
 	}
-	if c := checker.Counts(); c.Checked != 1000 || c.Wrong != 0 {
+	if c := checker.Counts(); c.Checked != 400 || c.Wrong != 0 {
 		t.Errorf("oracle: %+v %v", c, checker.Mismatches())
 	}
 }

@@ -1,0 +1,5 @@
+//go:build !race
+
+package qce_test
+
+const raceEnabled = false
