@@ -10,8 +10,12 @@ import (
 	"github.com/qcemu/qcemu/devices/trace"
 )
 
-// historyLen is how many events before a finding are kept.
+// historyLen is how many events before a finding are kept, of each side and in
+// all.
 const historyLen = 32
+
+// sides is how many execution environments there can be.
+const sides = 8
 
 // Finding is a rule that was broken.
 type Finding struct {
@@ -21,23 +25,42 @@ type Finding struct {
 	Source   string   `json:"source"`           // where the rule comes from
 	Driver   string   `json:"driver,omitempty"` // likely driver function
 	Count    uint64   `json:"count"`
+	By       []Actor  `json:"by"`               // who broke it
 	Suites   []string `json:"suites,omitempty"` // in which it was seen
 	First    string   `json:"first"`            // the first occurrence, rendered
 	Seq      uint64   `json:"seq"`              // its position in the event stream
 	History  []string `json:"history"`          // the events before it, oldest first
+	Sides    []Side   `json:"sides,omitempty"`  // where more than one EE had acted: the last events of each, apart
+}
+
+// Actor is an execution environment that broke a rule.
+type Actor struct {
+	EE    int    `json:"ee"`
+	Count uint64 `json:"count"`
+}
+
+// Side is what one execution environment did last before a finding.
+type Side struct {
+	EE      int      `json:"ee"`
+	History []string `json:"history"` // oldest first
 }
 
 // Log is a trace.Sink that collects findings. It may be read while the model
-// runs.
+// runs; events come from one party at a time.
 type Log struct {
 	describe func(*trace.Event) string
+	last     [sides]ring // by the EE that an event is about; belongs to Emit
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards the rest
 	suite    string
 	findings map[*trace.Rule]*Finding
-	ring     [historyLen]trace.Event
-	ops      [historyLen]trace.Op
-	n        uint64 // events seen
+}
+
+// ring keeps the latest events of a side.
+type ring struct {
+	events [historyLen]trace.Event
+	ops    [historyLen]trace.Op
+	n      uint64 // events seen
 }
 
 // NewLog returns an empty log. describe renders an event in one line.
@@ -54,42 +77,84 @@ func (l *Log) Begin(suite string) {
 
 // Emit implements trace.Sink.
 func (l *Log) Emit(e *trace.Event) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if e.Kind == trace.Anomaly {
 		l.add(e)
 	}
-	i := l.n % historyLen
-	l.ring[i] = *e
+	l.last[e.By.EE%sides].keep(e)
+}
+
+func (r *ring) keep(e *trace.Event) {
+	i := r.n % historyLen
+	r.events[i] = *e
 	if e.Op != nil {
-		l.ops[i] = *e.Op
-		l.ring[i].Op = &l.ops[i]
+		r.ops[i] = *e.Op
+		r.events[i].Op = &r.ops[i]
 	}
-	l.n++
+	r.n++
+}
+
+// all returns what the ring keeps, oldest first.
+func (r *ring) all() []*trace.Event {
+	first := uint64(0)
+	if r.n > historyLen {
+		first = r.n - historyLen
+	}
+	list := make([]*trace.Event, 0, historyLen)
+	for i := first; i < r.n; i++ {
+		list = append(list, &r.events[i%historyLen])
+	}
+	return list
 }
 
 func (l *Log) add(e *trace.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	f := l.findings[e.Rule]
 	if f == nil {
 		r := e.Rule
 		f = &Finding{ID: r.ID, Title: r.Title, Severity: r.Severity.String(), Source: r.Source, Driver: r.Driver,
-			First: l.describe(e), Seq: e.Seq, History: l.history()}
+			First: l.describe(e), Seq: e.Seq}
+		f.History, f.Sides = l.history()
 		l.findings[e.Rule] = f
 	}
 	f.Count++
+	f.blame(int(e.By.EE))
 	if l.suite != "" && !slices.Contains(f.Suites, l.suite) {
 		f.Suites = append(f.Suites, l.suite)
 	}
 }
 
-func (l *Log) history() []string {
-	first := uint64(0)
-	if l.n > historyLen {
-		first = l.n - historyLen
+func (f *Finding) blame(ee int) {
+	i, found := slices.BinarySearchFunc(f.By, ee, func(a Actor, ee int) int { return cmp.Compare(a.EE, ee) })
+	if !found {
+		f.By = slices.Insert(f.By, i, Actor{EE: ee})
 	}
-	lines := make([]string, 0, historyLen)
-	for i := first; i < l.n; i++ {
-		lines = append(lines, l.describe(&l.ring[i%historyLen]))
+	f.By[i].Count++
+}
+
+// history renders the latest events: of all together, and, when there is more
+// than one, of each side.
+func (l *Log) history() (all []string, each []Side) {
+	var events []*trace.Event
+	for ee := range l.last {
+		own := l.last[ee].all()
+		if len(own) == 0 {
+			continue
+		}
+		events = append(events, own...)
+		each = append(each, Side{EE: ee, History: l.render(own)})
+	}
+	if len(each) < 2 {
+		each = nil
+	}
+	slices.SortStableFunc(events, func(a, b *trace.Event) int { return cmp.Compare(a.Seq, b.Seq) })
+	return l.render(events[max(0, len(events)-historyLen):]), each
+}
+
+func (l *Log) render(events []*trace.Event) []string {
+	lines := make([]string, len(events))
+	for i, e := range events {
+		lines[i] = l.describe(e)
 	}
 	return lines
 }
@@ -101,6 +166,7 @@ func (l *Log) Findings() []Finding {
 	out := make([]Finding, 0, len(l.findings))
 	for _, f := range l.findings {
 		c := *f
+		c.By = slices.Clone(f.By)
 		c.Suites = slices.Clone(f.Suites)
 		out = append(out, c)
 	}

@@ -46,8 +46,8 @@ func TestLog(t *testing.T) {
 		got[i].History = nil
 	}
 	want := []Finding{
-		{ID: "BAM-FIFO-001", Title: "early", Severity: "error", Driver: "bam_start_dma", Count: 1, Suites: []string{"kcapi"}, First: "35 anomaly", Seq: 35},
-		{ID: "BAM-LOCK-003", Title: "late", Severity: "warning", Source: "§8", Count: 4, Suites: []string{"kcapi", "tcrypt"}, First: "1 anomaly", Seq: 1},
+		{ID: "BAM-FIFO-001", Title: "early", Severity: "error", Driver: "bam_start_dma", Count: 1, By: []Actor{{EE: 0, Count: 1}}, Suites: []string{"kcapi"}, First: "35 anomaly", Seq: 35},
+		{ID: "BAM-LOCK-003", Title: "late", Severity: "warning", Source: "§8", Count: 4, By: []Actor{{EE: 0, Count: 4}}, Suites: []string{"kcapi", "tcrypt"}, First: "1 anomaly", Seq: 1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
@@ -73,5 +73,42 @@ func TestHistoryCopiesOps(t *testing.T) {
 	l.Emit(&trace.Event{Kind: trace.Anomaly, Rule: &trace.Rule{ID: "X"}})
 	if got := l.Findings()[0].History; len(got) != 1 || got[0] != "cbc-aes" {
 		t.Errorf("history %q, want the operation as it was", got)
+	}
+}
+
+// Both sides stand apart, however much one of them did in between.
+func TestSides(t *testing.T) {
+	l := NewLog(func(e *trace.Event) string { return fmt.Sprintf("%d EE%d", e.Seq, e.By.EE) })
+	rule := &trace.Rule{ID: "X"}
+	emit := func(seq int, ee uint8, r *trace.Rule) {
+		e := trace.Event{Seq: uint64(seq), Kind: trace.RegWrite, By: trace.Master{EE: ee}}
+		if r != nil {
+			e.Kind, e.Rule = trace.Anomaly, r
+		}
+		l.Emit(&e)
+	}
+	emit(1, 1, nil)
+	for seq := range 2 * historyLen {
+		emit(seq+2, 0, nil)
+	}
+	const end = 2*historyLen + 2
+	emit(end, 1, rule)
+	emit(end+1, 0, rule)
+
+	f := l.Findings()[0]
+	if diff := cmp.Diff([]Actor{{0, 1}, {1, 1}}, f.By); diff != "" {
+		t.Errorf("by (-want +got):\n%s", diff)
+	}
+	if len(f.Sides) != 2 {
+		t.Fatalf("%d sides, want 2", len(f.Sides))
+	}
+	if h := f.Sides[0]; h.EE != 0 || len(h.History) != historyLen || h.History[historyLen-1] != fmt.Sprintf("%d EE0", end-1) {
+		t.Errorf("side of EE 0: %+v", h)
+	}
+	if diff := cmp.Diff(Side{EE: 1, History: []string{"1 EE1"}}, f.Sides[1]); diff != "" {
+		t.Errorf("side of EE 1 (-want +got):\n%s", diff)
+	}
+	if h := f.History; len(h) != historyLen || h[0] != fmt.Sprintf("%d EE0", end-historyLen) {
+		t.Errorf("history of all: %q", h)
 	}
 }
