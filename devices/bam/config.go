@@ -41,6 +41,10 @@ type Config struct {
 	// none at all without the function.
 	Secret func(off uint32) bool
 
+	// InFlight makes the BAM look for descriptors and elements that software changes while
+	// they are in flight. It costs a second read of each.
+	InFlight bool
+
 	Burst    int // most bytes that one step moves; 0: a whole descriptor
 	Readings Readings
 }

@@ -84,6 +84,7 @@ type pipe struct {
 	fifoHi  uint32
 	sizes   uint32
 	timer   timer
+	shadow  []published                 // by slot of the ring; with Config.InFlight
 	stored  [numRegs - PTrustReg]uint32 // registers without effect
 }
 
@@ -149,7 +150,11 @@ func (b *BAM) setEvnt(p *pipe, v uint32) {
 		}
 	}
 	p.evnt = v
+	from := p.tail
 	b.publish(p)
+	if b.cfg.InFlight {
+		b.snapshot(p, from, p.tail)
+	}
 }
 
 func (b *BAM) checkEvnt(p *pipe, v uint32) {

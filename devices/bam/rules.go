@@ -19,6 +19,7 @@ const (
 	descNWDAlone
 	descHighAddr
 	descCmdOnProducer
+	descChanged
 
 	cmdSize
 	cmdZero
@@ -33,6 +34,7 @@ const (
 	cmdDisabled
 	cmdRead
 	cmdHighDest
+	cmdChanged
 
 	lockOnData
 	lockAndUnlock
@@ -98,6 +100,7 @@ var rules = [numRules]trace.Rule{
 	descNWDAlone:      {ID: "BAM-DESC-003", Title: "NWD on a descriptor with neither EOT nor CMD", Severity: trace.Info, Source: "§5.3 [D]", Driver: prepSG},
 	descHighAddr:      {ID: "BAM-DESC-004", Title: "address bits above 32 [value] in a descriptor of a BAM with narrower addresses; ignored", Severity: trace.Error, Source: "§5.1 [D]", Driver: prepSG},
 	descCmdOnProducer: {ID: "BAM-DESC-005", Title: "CMD on a producer pipe; the descriptor is taken for data", Severity: trace.Error, Source: "§5.3 [D]", Driver: prepSG},
+	descChanged:       {ID: "BAM-DESC-007", Title: "a descriptor was changed between its publication and its end", Severity: trace.Error, Source: "§5.2 [C]", Driver: startDMA},
 
 	cmdSize:        {ID: "BAM-CMD-001", Title: "the size of a command descriptor is not a multiple of 16; the rest is ignored", Severity: trace.Error, Source: "§9 [D]", Driver: prepSG},
 	cmdZero:        {ID: "BAM-CMD-002", Title: "a command descriptor of size 0", Severity: trace.Warning, Source: "§5.3, §24 quirk 3 [D]", Driver: prepSG},
@@ -112,6 +115,7 @@ var rules = [numRules]trace.Rule{
 	cmdDisabled:    {ID: "BAM-CMD-011", Title: "a command descriptor while CNFG_BITS.CMD_ENABLE is 0", Severity: trace.Warning, Source: "§3 [?]", Driver: bamInit},
 	cmdRead:        {ID: "BAM-CMD-012", Title: "a READ element [address]; with QCE one was seen to crash an SM8650", Severity: trace.Warning, Source: "§9 [D]", Driver: writeDMA},
 	cmdHighDest:    {ID: "BAM-CMD-013", Title: "a READ element whose destination has bits above 32 [value] on a BAM with narrower addresses; ignored", Severity: trace.Error, Source: "§9 [D]", Driver: writeDMA},
+	cmdChanged:     {ID: "BAM-CMD-014", Title: "command elements were changed between the publication and the end of their descriptor", Severity: trace.Error, Source: "§5.2 [C]", Driver: writeDMA},
 
 	lockOnData:       {ID: "BAM-LOCK-001", Title: "LOCK or UNLOCK on a descriptor that is no command descriptor; ignored", Severity: trace.Error, Source: "§8.1 [D]", Driver: setupLock},
 	lockAndUnlock:    {ID: "BAM-LOCK-002", Title: "LOCK and UNLOCK on one descriptor; both ignored", Severity: trace.Error, Source: "§5.3 [D]", Driver: setupLock},

@@ -183,6 +183,9 @@ func (b *BAM) drain(p *pipe) {
 // the descriptor in memory, the lock, the offset, the status bits, the line (§6.2, Part E.7).
 func (b *BAM) finish(p *pipe) {
 	flags := p.flags
+	if p.shadow != nil {
+		b.compare(p)
+	}
 	if p.out {
 		if !b.writeBack(p) {
 			return
