@@ -1,0 +1,296 @@
+package cryptoblock
+
+import (
+	"math/bits"
+	"math/rand/v2"
+	"time"
+)
+
+// Party is one of those who can make the next step: a pipe by its number, the
+// engine, or a master.
+type Party int8
+
+const (
+	Proceed Party = -1 // nobody: what waits for the schedule goes on
+	Engine  Party = 31
+)
+
+// MasterParty is the master of Options.Clients[i].
+func MasterParty(i int) Party { return Party(32 + i) }
+
+// Moment says what waits while a step is chosen.
+type Moment uint8
+
+const (
+	Before Moment = iota // an access is about to be made
+	After                // it has been made, its caller waits
+	Idle                 // nobody waits
+)
+
+// Choice is what a schedule has to choose from.
+type Choice struct {
+	Moment  Moment
+	Entry   *Entry // the one that is being made; not to be kept or changed
+	Last    Party  // who made the step before; Proceed at the start
+	Pipes   uint32 // that can make a step, one bit each
+	Engine  bool
+	Masters uint32 // one bit for each of Options.Clients
+	Now     uint64 // model time, ns
+}
+
+// None reports whether nobody can make a step.
+func (c *Choice) None() bool { return c.Pipes == 0 && !c.Engine && c.Masters == 0 }
+
+// Fastest is the choice of the default order: pipes as they are numbered, then
+// the engine, then masters.
+func (c *Choice) Fastest() Party {
+	switch {
+	case c.Pipes != 0:
+		return Party(bits.TrailingZeros32(c.Pipes))
+	case c.Engine:
+		return Engine
+	case c.Masters != 0:
+		return MasterParty(bits.TrailingZeros32(c.Masters))
+	}
+	return Proceed
+}
+
+// Pick is a choice by chance, each party alike.
+func (c *Choice) Pick(r *rand.Rand) Party {
+	pipes, masters := bits.OnesCount32(c.Pipes), bits.OnesCount32(c.Masters)
+	n := pipes + masters
+	if c.Engine {
+		n++
+	}
+	if n == 0 {
+		return Proceed
+	}
+	switch i := r.IntN(n); {
+	case i < pipes:
+		return Party(nth(c.Pipes, i))
+	case i < pipes+masters:
+		return MasterParty(nth(c.Masters, i-pipes))
+	}
+	return Engine
+}
+
+// nth is the number of the i-th bit that is set.
+func nth(mask uint32, i int) int {
+	for ; i > 0; i-- {
+		mask &= mask - 1
+	}
+	return bits.TrailingZeros32(mask)
+}
+
+// Scheduler decides who makes the next step. Next is called before and after
+// each access, again and again until it answers Proceed, which lets the access
+// go on; whoever can still move then, moves with a later entry. At Idle it is
+// not followed when it answers Proceed and somebody can move.
+//
+// A scheduler is part of the model: its decisions depend on nothing but what it
+// was made with and what it has seen.
+type Scheduler interface {
+	Next(c *Choice) Party
+	// Reset is the power-on reset of the chip.
+	Reset()
+}
+
+// NewRandomOrder returns a schedule that lets parties move in a random order,
+// and accesses come in between: any order is a legal behaviour of the hardware.
+func NewRandomOrder(seed uint64) Scheduler {
+	return &randomOrder{rand: rand.New(rand.NewPCG(seed, 0x6f72646572))}
+}
+
+type randomOrder struct{ rand *rand.Rand }
+
+func (o *randomOrder) Next(c *Choice) Party {
+	// Before an access mostly nobody moves, after it mostly everybody does.
+	stop := 2
+	if c.Moment == After {
+		stop = 48
+	}
+	if c.Moment != Idle && o.rand.IntN(stop) == 0 {
+		return Proceed
+	}
+	return c.Pick(o.rand)
+}
+
+func (o *randomOrder) Reset() {}
+
+// stepsPerEntry bounds what one entry may set off before it returns; the rest
+// goes on with the next. It is far more than any driver's request takes, so
+// only a guest that publishes huge chains meets it: the peer must have its
+// answer within seconds (docs/protocol.md).
+const stepsPerEntry = 1 << 15
+
+// idleAfter is how long no access comes, by the clock on the wall, until the
+// block takes it that none will come before something else happens. When it
+// does is for the recording: it makes an IdleEntry.
+const (
+	idleAfter = 50 * time.Microsecond
+	maxTries  = 20 // looks until it does so though accesses come
+)
+
+// before lets the schedule have its way while an access waits.
+func (b *Block) before(e *Entry) {
+	if e.Kind == ResetEntry || e.Kind == IdleEntry {
+		return
+	}
+	if b.timed {
+		b.advance(b.now + b.timing.Access)
+	}
+	if b.faulty && int(e.EE) == b.profile.EE {
+		b.faults.access()
+	}
+	b.schedule(Before, e)
+}
+
+// after lets pipes, engine and masters move once the access is made.
+func (b *Block) after(e *Entry) {
+	done := false
+	switch {
+	case !b.ordered:
+		done = b.fastest(stepsPerEntry)
+	case e.Kind == IdleEntry:
+		done = b.schedule(Idle, e)
+	default:
+		done = b.schedule(After, e)
+	}
+	b.rest = !done
+	if b.rest && !b.manual && !b.bg {
+		b.bg = true
+		go b.background()
+	}
+}
+
+// fastest makes at most n steps and reports whether nothing can move any more.
+// It is the loop of a block without masters, times and a schedule of its own.
+func (b *Block) fastest(n int) bool {
+	for range n {
+		if m := b.bam.Runnable(); m != 0 {
+			b.bam.Step(bits.TrailingZeros32(m))
+		} else if b.engine.Runnable() {
+			b.engine.Step()
+		} else {
+			return true
+		}
+	}
+	return false
+}
+
+// schedule makes steps until the schedule says that it is enough, and reports
+// whether nothing is left to happen. At Idle time passes when nobody can move.
+func (b *Block) schedule(m Moment, e *Entry) (done bool) {
+	c := &b.choices
+	*c = Choice{Moment: m, Entry: e, Last: Proceed}
+	for range stepsPerEntry {
+		b.choice(c)
+		p := c.Fastest()
+		if b.scheduler != nil {
+			if q := b.scheduler.Next(c); q != Proceed || m != Idle {
+				p = q
+			}
+		}
+		if p == Proceed {
+			at, ok := b.next()
+			if m != Idle {
+				return !ok && c.None()
+			}
+			if !ok {
+				return true
+			}
+			b.advance(at)
+			continue
+		}
+		b.step(p)
+		c.Last = p
+	}
+	return false
+}
+
+// choice finds out who can move now.
+func (b *Block) choice(c *Choice) {
+	c.Now = b.now
+	c.Pipes = b.bam.Runnable()
+	c.Engine = b.engine.Runnable()
+	c.Masters = 0
+	for i := range b.masters {
+		if b.masters[i].master.Runnable(b.now) {
+			c.Masters |= 1 << b.masters[i].index
+		}
+	}
+	if b.timed {
+		b.hold(c)
+	}
+}
+
+// step lets a party make one step.
+func (b *Block) step(p Party) {
+	switch {
+	case p < Engine:
+		b.bam.Step(int(p))
+	case p == Engine:
+		b.engine.Step()
+	default:
+		for i := range b.masters {
+			if m := &b.masters[i]; MasterParty(m.index) == p {
+				m.master.Step(&m.bus)
+			}
+		}
+	}
+	if b.timed {
+		b.spend(p)
+	}
+}
+
+// background goes on with what entries have left over.
+func (b *Block) background() {
+	var seen uint64
+	for tries := 0; ; tries++ {
+		if b.ordered {
+			time.Sleep(idleAfter)
+		}
+		b.mu.Lock()
+		if b.ordered && b.entries != seen && tries < maxTries {
+			seen = b.entries // accesses still come
+			b.mu.Unlock()
+			continue
+		}
+		tries = 0
+		if b.rest {
+			b.enter(Entry{Kind: IdleEntry})
+			seen = b.entries
+		}
+		if !b.rest {
+			b.bg = false
+			b.mu.Unlock()
+			return
+		}
+		b.mu.Unlock()
+	}
+}
+
+// Settle lets everything happen that is still to happen, as when no access
+// comes for a while.
+func (b *Block) Settle() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for {
+		b.enter(Entry{Kind: IdleEntry})
+		if !b.rest {
+			return
+		}
+	}
+}
+
+// Kick lets the block look for work, for a master that got some from another
+// goroutine. It returns at once.
+func (b *Block) Kick() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.rest = true
+	if !b.manual && !b.bg {
+		b.bg = true
+		go b.background()
+	}
+}
