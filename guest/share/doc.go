@@ -2,8 +2,8 @@
 // server over a stream, on the host, for the kernel's v9fs in the guest.
 //
 // The stream is a virtio-serial port named job.PortName. A guest's file of that
-// port has no read_iter, which the kernel's trans=fd asks for, so Mount (the
-// guest's side) carries the bytes between the port and a socket pair.
+// port has no read_iter, which the kernel's trans=fd asks for, so the guest's
+// init carries the bytes between the port and a socket pair.
 //
 // One file is not on the host's disk: control (job.ControlName). Each line that
 // the guest writes to it is a job.Event, and the write returns when the host's

@@ -24,14 +24,14 @@ var ErrNotFound = errors.New("no such module")
 type Dir struct {
 	path    string
 	sys     string // /sys/module
-	modules map[string]Info
+	modules map[string]info
 }
 
-// Info is what a module says of itself.
-type Info struct {
-	File    string
-	Name    string   // with underscores, as in /proc/modules
-	Depends []string // names
+// info is what a module says of itself.
+type info struct {
+	file    string
+	name    string   // with underscores, as in /proc/modules
+	depends []string // names
 }
 
 // Open reads the module information of all files in a directory.
@@ -45,13 +45,13 @@ func Open(dir string) (*Dir, error) {
 			return nil, err
 		}
 	}
-	d := &Dir{path: dir, sys: "/sys/module", modules: map[string]Info{}}
+	d := &Dir{path: dir, sys: "/sys/module", modules: map[string]info{}}
 	for _, file := range files {
-		info, err := ReadInfo(file)
+		m, err := readInfo(file)
 		if err != nil {
 			return nil, err
 		}
-		d.modules[info.Name] = info
+		d.modules[m.name] = m
 	}
 	return d, nil
 }
@@ -59,42 +59,36 @@ func Open(dir string) (*Dir, error) {
 // canonical is the kernel's spelling of a module name.
 func canonical(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
-// ReadInfo reads the .modinfo section of a module.
-func ReadInfo(file string) (Info, error) {
+// readInfo reads the .modinfo section of a module.
+func readInfo(file string) (info, error) {
 	f, err := elf.Open(file)
 	if err != nil {
-		return Info{}, fmt.Errorf("%s: %w", file, err)
+		return info{}, fmt.Errorf("%s: %w", file, err)
 	}
 	defer f.Close()
 	section := f.Section(".modinfo")
 	if section == nil {
-		return Info{}, fmt.Errorf("%s: no .modinfo section: not a kernel module", file)
+		return info{}, fmt.Errorf("%s: no .modinfo section: not a kernel module", file)
 	}
 	data, err := section.Data()
 	if err != nil {
-		return Info{}, fmt.Errorf("%s: %w", file, err)
+		return info{}, fmt.Errorf("%s: %w", file, err)
 	}
-	info := Info{File: file, Name: canonical(strings.TrimSuffix(filepath.Base(file), ".ko"))}
+	m := info{file: file, name: canonical(strings.TrimSuffix(filepath.Base(file), ".ko"))}
 	for entry := range bytes.SplitSeq(data, []byte{0}) {
 		key, value, _ := strings.Cut(string(entry), "=")
 		switch key {
 		case "name":
-			info.Name = canonical(value)
+			m.name = canonical(value)
 		case "depends":
 			for dep := range strings.SplitSeq(value, ",") {
 				if dep != "" {
-					info.Depends = append(info.Depends, canonical(dep))
+					m.depends = append(m.depends, canonical(dep))
 				}
 			}
 		}
 	}
-	return info, nil
-}
-
-// Find returns what is known of a module in the directory.
-func (d *Dir) Find(name string) (Info, bool) {
-	info, ok := d.modules[canonical(name)]
-	return info, ok
+	return m, nil
 }
 
 // loaded says whether the kernel has the module, or the code built in. A
@@ -105,8 +99,8 @@ func (d *Dir) loaded(name string) bool {
 }
 
 // order lists what has to be loaded for a module, the module last.
-func (d *Dir) order(name string) ([]Info, error) {
-	var list []Info
+func (d *Dir) order(name string) ([]info, error) {
+	var list []info
 	state := map[string]bool{} // false: being visited, true: done
 	var visit func(name, by string) error
 	visit = func(name, by string) error {
@@ -118,19 +112,19 @@ func (d *Dir) order(name string) ([]Info, error) {
 		}
 		state[name] = false
 		if !d.loaded(name) {
-			info, ok := d.modules[name]
+			m, ok := d.modules[name]
 			if !ok {
 				if by != "" {
 					by = " (needed by " + by + ")"
 				}
 				return fmt.Errorf("%w: %s%s is not in %s", ErrNotFound, name, by, d.path)
 			}
-			for _, dep := range info.Depends {
+			for _, dep := range m.depends {
 				if err := visit(dep, name); err != nil {
 					return err
 				}
 			}
-			list = append(list, info)
+			list = append(list, m)
 		}
 		state[name] = true
 		return nil
@@ -148,13 +142,13 @@ func (d *Dir) Load(name string, params ...string) error {
 	if err != nil {
 		return err
 	}
-	for i, info := range list {
+	for i, m := range list {
 		var args string
 		if i == len(list)-1 {
 			args = strings.Join(params, " ")
 		}
-		if err := load(info.File, args); err != nil {
-			return fmt.Errorf("loading module %s: %w", info.Name, err)
+		if err := load(m.file, args); err != nil {
+			return fmt.Errorf("loading module %s: %w", m.name, err)
 		}
 	}
 	return nil
