@@ -169,7 +169,7 @@ func (b *builder) configure(ctx context.Context) error {
 	if err := os.MkdirAll(b.dir(), 0o755); err != nil {
 		return err
 	}
-	file := filepath.Join(b.dir(), "guest.config")
+	file := filepath.Join(b.dir(), configStamp)
 	if err := os.WriteFile(file, []byte(fragment(guestConfig, b.version())), 0o644); err != nil {
 		return err
 	}

@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/qcemu/qcemu/guest/init/kmod"
 )
 
 // The two drivers under test, as modules.
@@ -87,7 +85,7 @@ func collectModules(from, to string) error {
 			}
 			return fmt.Errorf("the module %s needs %s, which the kernel in %s does not have", by, name, from)
 		}
-		info, err := kmod.ReadInfo(file)
+		info, err := readModule(file)
 		if errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("the kernel in %s is not fully built, %s is missing: run make modules there", from, file)
 		}
@@ -120,9 +118,9 @@ func LoadOrder(dir string, names ...string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	known := map[string]kmod.Info{}
+	known := map[string]moduleInfo{}
 	for _, file := range files {
-		info, err := kmod.ReadInfo(file)
+		info, err := readModule(file)
 		if err != nil {
 			return nil, err
 		}
