@@ -41,6 +41,8 @@ type Bus interface {
 	Read(off uint32) uint32
 	Write(off, val uint32)
 	Now() uint64 // model time, ns
+	// Report puts a broken rule into the event stream; By is the master.
+	Report(r *trace.Rule, off, size uint32, value uint64)
 }
 
 // masterBus is the bus of a client.
@@ -52,6 +54,13 @@ type masterBus struct {
 func (m *masterBus) Read(off uint32) uint32 { return m.block.read(m.by, off) }
 func (m *masterBus) Write(off, val uint32)  { m.block.write(m.by, off, val) }
 func (m *masterBus) Now() uint64            { return m.block.now }
+
+func (m *masterBus) Report(r *trace.Rule, off, size uint32, value uint64) {
+	if len(m.block.stream.sinks) == 0 {
+		return
+	}
+	m.block.stream.Emit(&trace.Event{Kind: trace.Anomaly, By: m.by, Pipe: -1, Off: off, Size: size, Value: value, Rule: r})
+}
 
 // Port is an execution environment's way into the block from outside. Its
 // methods may be called from any goroutine; each access is an entry.

@@ -44,6 +44,12 @@ func (p *Profile) qceConfig(c reading.Choice, owners []uint8) (qce.Config, error
 	}, nil
 }
 
+// EngineConfig is the engine's configuration without clients, for those who
+// want to know what it would do.
+func (p *Profile) EngineConfig(c reading.Choice) (qce.Config, error) {
+	return p.qceConfig(c, p.owners(nil))
+}
+
 // SecureEE is the execution environment of the secure side. Which one it is on
 // a chip is not public; the model takes the one after Linux's [I].
 func (p *Profile) SecureEE() int { return (p.EE + 1) % p.NumEEs }

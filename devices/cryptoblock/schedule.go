@@ -34,6 +34,7 @@ type Choice struct {
 	Last    Party  // who made the step before; Proceed at the start
 	Pipes   uint32 // that can make a step, one bit each
 	Engine  bool
+	Owner   int8   // EE whose operation the engine runs; -1: none
 	Masters uint32 // one bit for each of Options.Clients
 	Now     uint64 // model time, ns
 }
@@ -213,6 +214,10 @@ func (b *Block) choice(c *Choice) {
 	c.Now = b.now
 	c.Pipes = b.bam.Runnable()
 	c.Engine = b.engine.Runnable()
+	c.Owner = -1
+	if by, ok := b.engine.Operation(); ok {
+		c.Owner = int8(by.EE)
+	}
 	c.Masters = 0
 	for i := range b.masters {
 		if b.masters[i].master.Runnable(b.now) {
