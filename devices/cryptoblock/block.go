@@ -22,6 +22,9 @@ type Options struct {
 	Scheduler Scheduler      // nil: the fastest order
 	Timing    Timing         // the zero value: everything happens at once
 	Faults    *Faults        // nil: none
+	// InFlight has the BAM look for descriptors and elements that software
+	// changes while they are in flight.
+	InFlight bool
 	// Manual blocks do nothing by themselves: what an access leaves to happen
 	// waits for the next entry, or for Settle. For replays and tests.
 	Manual bool
@@ -70,7 +73,7 @@ func New(p Profile, o Options) (*Block, error) {
 	}
 	b := &Block{
 		profile: p, tap: o.Tap, scheduler: o.Scheduler, timing: o.Timing, manual: o.Manual,
-		owners: p.owners(o.Clients), lines: make([]line, p.NumEEs), faulty: !o.Faults.none(),
+		owners: p.Owners(o.Clients), lines: make([]line, p.NumEEs), faulty: !o.Faults.none(),
 	}
 	b.stream = stream{block: b, sinks: o.Sinks}
 	b.timed = !o.Timing.zero() || b.faulty && o.Faults.StalledEngine > 0
@@ -84,6 +87,7 @@ func New(p Profile, o Options) (*Block, error) {
 	if err != nil {
 		return nil, err
 	}
+	bamConfig.InFlight = o.InFlight
 	qceConfig.Observer = o.Observer
 	qceConfig.BufferSize = cmp.Or(b.faults.Buffer, o.Timing.Buffer)
 	b.layout = bamConfig.Layout

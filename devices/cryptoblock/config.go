@@ -47,7 +47,7 @@ func (p *Profile) qceConfig(c reading.Choice, owners []uint8) (qce.Config, error
 // EngineConfig is the engine's configuration without clients, for those who
 // want to know what it would do.
 func (p *Profile) EngineConfig(c reading.Choice) (qce.Config, error) {
-	return p.qceConfig(c, p.owners(nil))
+	return p.qceConfig(c, p.Owners(nil))
 }
 
 // SecureEE is the execution environment of the secure side. Which one it is on
@@ -62,9 +62,9 @@ func (p *Profile) controlEE() int {
 	return p.EE
 }
 
-// owners says which execution environment each pipe belongs to: Linux has its
+// Owners says which execution environment each pipe belongs to: Linux has its
 // own pair, each client its pair, the secure side the rest (datasheet §11).
-func (p *Profile) owners(clients []Client) []uint8 {
+func (p *Profile) Owners(clients []Client) []uint8 {
 	owners := make([]uint8, p.Pipes)
 	for i := range owners {
 		owners[i] = uint8(p.SecureEE())
