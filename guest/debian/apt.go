@@ -142,7 +142,7 @@ func (a *apt) run(ctx context.Context, args ...string) (string, error) {
 		if errors.Is(err, exec.ErrNotFound) {
 			return "", errors.New("apt-get is missing: packages can be fetched on Debian and Ubuntu only; elsewhere give --qemu and --linux")
 		}
-		return "", explain(errs.String()+out.String(), a.mirrors, a.keyring)
+		return "", a.explain(errs.String() + out.String())
 	}
 	return out.String(), nil
 }
@@ -262,7 +262,7 @@ func (a *apt) fetchOne(ctx context.Context, p pkg) (file string, err error) {
 	case ctx.Err() != nil:
 		return "", ctx.Err()
 	case err != nil:
-		return "", explain(string(out), a.mirrors, a.keyring)
+		return "", a.explain(string(out))
 	}
 	if _, err := os.Stat(file); err != nil {
 		return "", fmt.Errorf("apt-get did not download %s", p.File)

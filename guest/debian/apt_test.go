@@ -42,14 +42,14 @@ func TestExplain(t *testing.T) {
 	if len(files) < 6 {
 		t.Fatalf("only %q", files)
 	}
-	m := mirrors{Archive: "http://mirror.example/debian"}
+	a := &apt{dir: "/cache/apt/x", mirrors: mirrors{Archive: "http://mirror.example/debian"}, keyring: "/usr/share/keyrings/debian-archive-keyring.gpg"}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
 		want, output, _ := strings.Cut(string(text), "\n")
-		got := explain(output, m, "/usr/share/keyrings/debian-archive-keyring.gpg")
+		got := a.explain(output)
 		if diff := cmp.Diff(want, got.Error()); diff != "" {
 			t.Errorf("%s: %s", file, diff)
 		}

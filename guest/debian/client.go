@@ -160,6 +160,9 @@ func (c *Client) withLists(ctx context.Context, a *apt, f func() error) error {
 	return err
 }
 
+// listSpace is what one architecture's lists and apt's indexes of them take.
+const listSpace = 200 << 20
+
 // open opens the private apt for an architecture.
 func (c *Client) open(ctx context.Context, arch string) (a *apt, done func(), err error) {
 	m, err := c.mirrors()
@@ -174,6 +177,9 @@ func (c *Client) open(ctx context.Context, arch string) (a *apt, done func(), er
 		if _, err := exec.LookPath(program); err != nil {
 			return nil, nil, fmt.Errorf("%s is missing: packages can be fetched on Debian and Ubuntu only; elsewhere give --qemu and --linux", program)
 		}
+	}
+	if err := c.Cache.CheckSpace(listSpace, "Debian's package lists"); err != nil {
+		return nil, nil, err
 	}
 	dir, done, err := c.Cache.Work(ctx, kindApt, release+"-"+arch)
 	if err != nil {

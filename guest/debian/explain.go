@@ -10,34 +10,34 @@ import (
 // cause is a kind of failure of apt that has a way out.
 type cause struct {
 	sign *regexp.Regexp
-	say  func(m mirrors, keyring, line string) string
+	say  func(a *apt, line string) string
 }
 
 // causes, the most telling first: one failure makes apt print several lines.
 var causes = []cause{
-	{regexp.MustCompile(`(?i)no space left on device`), func(m mirrors, _, _ string) string {
-		return "no disk space left for packages: set QCEMU_CACHE to a folder on a larger disk"
+	{regexp.MustCompile(`(?i)no space left on device`), func(a *apt, _ string) string {
+		return fmt.Sprintf("no disk space left in %s: set QCEMU_CACHE to a folder on a larger disk", a.dir)
 	}},
-	{regexp.MustCompile(`(?i)NO_PUBKEY|public key is not available|Missing key|No good signature`), func(m mirrors, keyring, _ string) string {
-		return fmt.Sprintf("the keys in %s are too old for %s: sudo apt-get update && sudo apt-get install debian-archive-keyring", keyring, release)
+	{regexp.MustCompile(`(?i)NO_PUBKEY|public key is not available|Missing key|No good signature`), func(a *apt, _ string) string {
+		return fmt.Sprintf("the keys in %s are too old for %s: sudo apt-get update && sudo apt-get install debian-archive-keyring", filepath.Base(a.keyring), release)
 	}},
-	{regexp.MustCompile(`(?i)BADSIG|EXPKEYSIG|KEYEXPIRED|invalid signature|clearsigned file isn't valid|is not signed`), func(m mirrors, keyring, line string) string {
-		return fmt.Sprintf("the package lists of %s are not signed as they must be: %s", m.Archive, line)
+	{regexp.MustCompile(`(?i)BADSIG|EXPKEYSIG|KEYEXPIRED|invalid signature|clearsigned file isn't valid|is not signed`), func(a *apt, line string) string {
+		return fmt.Sprintf("the package lists of %s are not signed as they must be: %s", a.mirrors.Archive, line)
 	}},
-	{regexp.MustCompile(`(?i)Hash Sum mismatch|File has unexpected size`), func(m mirrors, _, line string) string {
-		return fmt.Sprintf("the mirror %s is being updated or is broken, try again in a while: %s", m.Archive, line)
+	{regexp.MustCompile(`(?i)Hash Sum mismatch|File has unexpected size`), func(a *apt, line string) string {
+		return fmt.Sprintf("the mirror %s is being updated or is broken, try again in a while: %s", a.mirrors.Archive, line)
 	}},
-	{regexp.MustCompile(`(?i)does not have a Release file|404 +Not Found`), func(m mirrors, _, line string) string {
-		return fmt.Sprintf("the mirror %s lacks something, give another with --debian-mirror URL: %s", m.Archive, line)
+	{regexp.MustCompile(`(?i)does not have a Release file|404 +Not Found`), func(a *apt, line string) string {
+		return fmt.Sprintf("the mirror %s lacks something, give another with --debian-mirror URL: %s", a.mirrors.Archive, line)
 	}},
-	{regexp.MustCompile(`(?i)Temporary failure resolving|Could not resolve|Could not connect|Unable to connect|Connection (failed|timed out|refused)|Network is unreachable|Cannot initiate the connection`), func(m mirrors, _, line string) string {
-		return fmt.Sprintf("the mirror %s cannot be reached, check the network and apt's proxy or give another mirror with --debian-mirror URL: %s", m.Archive, line)
+	{regexp.MustCompile(`(?i)Temporary failure resolving|Could not resolve|Could not connect|Unable to connect|Connection (failed|timed out|refused)|Network is unreachable|Cannot initiate the connection`), func(a *apt, line string) string {
+		return fmt.Sprintf("the mirror %s cannot be reached, check the network and apt's proxy or give another mirror with --debian-mirror URL: %s", a.mirrors.Archive, line)
 	}},
-	{regexp.MustCompile(`(?i)not valid yet|is expired`), func(m mirrors, _, line string) string {
-		return fmt.Sprintf("the mirror %s is out of date, or this machine's clock is wrong: %s", m.Archive, line)
+	{regexp.MustCompile(`(?i)not valid yet|is expired`), func(a *apt, line string) string {
+		return fmt.Sprintf("the mirror %s is out of date, or this machine's clock is wrong: %s", a.mirrors.Archive, line)
 	}},
-	{regexp.MustCompile(`Unable to locate package|has no installation candidate|Can't find a source|Version '.*' for '.*' was not found`), func(m mirrors, _, line string) string {
-		return fmt.Sprintf("the mirror %s has no such package in %s or %s-backports: %s", m.Archive, release, release, line)
+	{regexp.MustCompile(`Unable to locate package|has no installation candidate|Can't find a source|Version '.*' for '.*' was not found`), func(a *apt, line string) string {
+		return fmt.Sprintf("the mirror %s has no such package in %s or %s-backports: %s", a.mirrors.Archive, release, release, line)
 	}},
 }
 
@@ -56,11 +56,11 @@ func (e *ExplainedError) stale() bool {
 }
 
 // explain makes one sentence of apt's output.
-func explain(output string, m mirrors, keyring string) error {
+func (a *apt) explain(output string) error {
 	for _, c := range causes {
 		for line := range strings.Lines(output) {
 			if c.sign.MatchString(line) {
-				return &ExplainedError{c.say(m, filepath.Base(keyring), aptLine(line)), output}
+				return &ExplainedError{c.say(a, aptLine(line)), output}
 			}
 		}
 	}

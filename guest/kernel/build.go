@@ -108,10 +108,11 @@ func Default(ctx context.Context, o Options) (*Build, error) {
 	if exists(filepath.Join(patched.dir, outDir, imageFile)) {
 		// The series reaches beyond the drivers: it needs its own Image, and the
 		// stock modules do not belong to that.
-		own, err := patched.open(b.Source + " with " + o.Series)
+		own, err := patched.open("Debian's linux-source-" + o.Linux)
 		if err != nil {
 			return nil, err
 		}
+		own.Source += " with " + o.Series
 		own.lacking[job.Stock] = "the series changes more than the two drivers, so this kernel is for it alone; leave --series out"
 		b = own
 	}
