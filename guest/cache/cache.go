@@ -100,13 +100,20 @@ func (c *Cache) Get(ctx context.Context, r Recipe) (string, error) {
 	if dir, ok := c.Lookup(r.Kind, r.Key); ok {
 		return dir, nil
 	}
+	// The run that makes the entry keeps a shared lock on it afterwards, so
+	// whoever waits must look for the entry and not for the lock alone.
+	var dir string
 	l, err := c.lock(ctx, r.Kind, r.Key, func() {
 		c.progress.Printf("  another run is making %s: waiting for it", r.What)
+	}, func() bool {
+		var ok bool
+		dir, ok = c.Lookup(r.Kind, r.Key)
+		return ok
 	})
-	if err != nil {
-		return "", err
+	if err != nil || l == nil {
+		return dir, err
 	}
-	dir := c.path(r.Kind, r.Key)
+	dir = c.path(r.Kind, r.Key)
 	if !isDir(dir) { // else the other run has made it
 		if err := c.make(ctx, r, dir); err != nil {
 			l.close()
@@ -174,7 +181,7 @@ func (c *Cache) Remove(ctx context.Context, kind, key string) error {
 	c.mu.Unlock()
 	l, err := c.lock(ctx, kind, key, func() {
 		c.progress.Printf("  another run is using %s %s: waiting for it", kind, key)
-	})
+	}, nil)
 	if err != nil {
 		return err
 	}
@@ -205,7 +212,7 @@ func (c *Cache) Work(ctx context.Context, kind, key string) (dir string, done fu
 	}
 	l, err := c.lock(ctx, kind, key, func() {
 		c.progress.Printf("  another run is using %s %s: waiting for it", kind, key)
-	})
+	}, nil)
 	if err != nil {
 		return "", nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -64,6 +65,35 @@ func TestGetMakesOnce(t *testing.T) {
 	wg.Wait()
 	if n := made.Load(); n != 1 {
 		t.Errorf("made %d times", n)
+	}
+}
+
+// Who waits for an entry gets it when it is made, and not only when the maker
+// ends: that one keeps using it.
+func TestGetWaitsForTheEntryAlone(t *testing.T) {
+	root := t.TempDir()
+	maker, waiter := open(t, root, nil), open(t, root, nil)
+	got := make(chan error, 1)
+	r := filled("one", "text")
+	fill := r.Make
+	r.Make = func(ctx context.Context, dir string) error {
+		go func() {
+			_, err := waiter.Get(ctx, filled("one", "other"))
+			got <- err
+		}()
+		time.Sleep(2 * poll) // the waiter has looked at the lock and found it taken
+		return fill(ctx, dir)
+	}
+	if _, err := maker.Get(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-got:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("still waiting, though the entry is there")
 	}
 }
 

@@ -44,8 +44,9 @@ func (l *lock) close() { l.f.Close() }
 const poll = 200 * time.Millisecond
 
 // lock takes the exclusive lock of an entry. It calls waiting once if it has to
-// wait.
-func (c *Cache) lock(ctx context.Context, kind, key string, waiting func()) (*lock, error) {
+// wait. While it waits it asks enough, if that is not nil, whether the lock is
+// still wanted: it returns nil if not.
+func (c *Cache) lock(ctx context.Context, kind, key string, waiting func(), enough func() bool) (*lock, error) {
 	l, err := openLock(c.lockPath(kind, key))
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the cache folder %s: %w; set %s to a folder you may write to", c.root, err, EnvRoot)
@@ -58,6 +59,10 @@ func (c *Cache) lock(ctx context.Context, kind, key string, waiting func()) (*lo
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			l.close()
 			return nil, fmt.Errorf("cannot lock %s: %w", l.f.Name(), err)
+		}
+		if enough != nil && enough() {
+			l.close()
+			return nil, nil
 		}
 		if first {
 			waiting()
@@ -73,7 +78,14 @@ func (c *Cache) lock(ctx context.Context, kind, key string, waiting func()) (*lo
 
 // keep turns the lock into a shared one and holds it until Close.
 func (c *Cache) keep(l *lock) error {
-	if err := l.try(unix.LOCK_SH); err != nil {
+	// flock gives the old lock up before it takes the new one. A rival may have
+	// it for a moment in between, until it sees that the entry is there.
+	err := l.try(unix.LOCK_SH)
+	for errors.Is(err, unix.EWOULDBLOCK) {
+		time.Sleep(time.Millisecond)
+		err = l.try(unix.LOCK_SH)
+	}
+	if err != nil {
 		l.close()
 		return fmt.Errorf("cannot lock %s: %w", l.f.Name(), err)
 	}
