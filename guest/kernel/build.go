@@ -102,6 +102,13 @@ func Default(ctx context.Context, o Options) (*Build, error) {
 		return b, nil
 	}
 	patched, err := patchedKernel(ctx, o, stock, series)
+	var misfit *PatchError
+	if errors.As(err, &misfit) && o.Series == "" {
+		// The project's series is made for some versions only; the stock driver
+		// is there for the others.
+		b.lacking[job.Series] = misfit.Error()
+		return b, nil
+	}
 	if err != nil {
 		return nil, err
 	}
