@@ -13,11 +13,13 @@ type Config struct {
 	// Limits; 0 chooses the default.
 	Patience uint64 // events that a lock or an operation may last
 	Polls    uint32 // identical reads in a row, or looks at a pending interrupt
+	PollTime uint64 // ns of model time that such a row lasts at least, where time passes
 }
 
 const (
 	defaultPatience = 1 << 18
 	defaultPolls    = 10_000
+	defaultPollTime = 1_000_000
 )
 
 // Checker is a trace.Sink. It belongs to the model that feeds it: Emit and
@@ -47,6 +49,9 @@ func New(cfg Config, out trace.Sink) *Checker {
 	}
 	if cfg.Polls == 0 {
 		cfg.Polls = defaultPolls
+	}
+	if cfg.PollTime == 0 {
+		cfg.PollTime = defaultPollTime
 	}
 	c := &Checker{cfg: cfg, out: out, regs: actions(cfg.Layout), deadline: never}
 	for i := range c.pipes {

@@ -13,20 +13,23 @@ type poll struct {
 	block trace.Block
 	off   uint32
 	value uint64
+	since uint64 // model time
 	n     uint32
+	told  bool
 }
 
 // polled counts reads in a row of one register with one value. Any other event
-// ends the row (Emit): the block is doing something, so the value may change.
+// ends the row (Emit): the block is doing something, so the value may change. Where
+// model time passes, the engine may be at work without an event.
 func (c *Checker) polled(e *trace.Event) {
 	p := &c.poll
 	if p.n == 0 || p.off != e.Off || p.value != e.Value || p.block != e.Block || p.by != e.By {
-		*p = poll{by: e.By, block: e.Block, off: e.Off, value: e.Value}
+		*p = poll{by: e.By, block: e.Block, off: e.Off, value: e.Value, since: e.Time}
 	}
 	p.n++
-	if p.n == c.cfg.Polls {
-		n := p.n
-		c.report(pollForever, e, uint64(n))
+	if p.n >= c.cfg.Polls && !p.told && (e.Time == p.since || e.Time-p.since >= c.cfg.PollTime) {
+		p.told = true
+		c.report(pollForever, e, uint64(p.n))
 	}
 }
 

@@ -152,7 +152,9 @@ func (e *Engine) write(by trace.Master, off, val, mask uint32) {
 		e.pioWrite(by, off, val)
 		return
 	}
-	e.count(by)
+	if off != Version {
+		e.count(by)
+	}
 	switch {
 	case off == GoProc || off == GoProcQCKey || off == GoProcOEMKey:
 		e.start(by, off, val&mask&b.Implemented())
@@ -193,12 +195,16 @@ func (e *Engine) store(b *Bank, by trace.Master, off, val, mask uint32) {
 }
 
 func (e *Engine) count(by trace.Master) {
-	if by.Via == trace.Command {
-		e.since.command++
-	} else {
-		e.since.cpu++
+	w := &e.since.ee[by.EE&7]
+	if w.cpu+w.command == 0 {
+		w.first = e.since.total
 	}
-	e.since.ee[by.EE&7]++
+	if by.Via == trace.Command {
+		w.command++
+	} else {
+		w.cpu++
+	}
+	e.since.total++
 }
 
 // busyWrite reports whether an operation runs, in which case the write is an

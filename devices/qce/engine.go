@@ -44,12 +44,33 @@ type lockState struct {
 	owner trace.Master
 }
 
-// sinceGo counts the register writes since the last GO.
+// sinceGo counts the register writes that lead to an operation. Each EE's begin
+// anew with its GO, and with the release of its lock: what a driver writes
+// along with UNLOCK parks the engine, and belongs to no operation (datasheet
+// §26). VERSION, the target of dummy writes, does not count.
 type sinceGo struct {
-	cpu, command uint32
-	ee           [8]uint32
-	keyWords     uint8 // bitmap of the ENCR_KEY words that were written with a value
+	total    uint32 // of all EEs, never reset
+	ee       [8]written
+	keyWords uint8 // bitmap of the ENCR_KEY words that were written with a value
 }
+
+// written is what an EE wrote.
+type written struct {
+	cpu, command uint32
+	first        uint32 // sinceGo.total before its first write
+}
+
+// foreign is how many writes of others came between an EE's first one and now.
+func (s *sinceGo) foreign(ee uint8) uint32 {
+	w := &s.ee[ee&7]
+	if w.cpu+w.command == 0 {
+		return 0
+	}
+	return s.total - w.first - w.cpu - w.command
+}
+
+// restart begins an EE's count anew.
+func (s *sinceGo) restart(ee uint8) { s.ee[ee&7] = written{} }
 
 // port is what the engine knows of the input pipe of a set.
 type port struct {

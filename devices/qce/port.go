@@ -110,6 +110,9 @@ func (e *Engine) SetLock(owner trace.Master, held bool) {
 	if !held && e.lock.held && e.sink != nil {
 		e.keysLeft(owner)
 	}
+	if !held {
+		e.since.restart(owner.EE)
+	}
 	e.lock = lockState{held: held, owner: owner}
 }
 

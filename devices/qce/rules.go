@@ -23,7 +23,7 @@ var (
 	// Off: the mask.
 	ruleCntrMask = rule("QCE-CFG-010", trace.Warning, "counter mask is not all ones: the counter is narrower than 128 bits", "§14 [D]", "qce_setup_regs_*")
 	// Value: number of writes.
-	ruleForeign = rule("QCE-CFG-011", trace.Error, "operation started with registers that another EE wrote since the last GO", "§8, §24 [D]", "no lock around qce_setup_regs_*")
+	ruleForeign = rule("QCE-CFG-011", trace.Error, "another EE wrote registers between the first write of an operation's configuration and its GO", "§8, §24 [D]", "no lock around qce_setup_regs_*")
 	// Off: the register, Value: the EE.
 	ruleStaleCfg  = rule("QCE-CFG-012", trace.Warning, "operation uses a register that another EE wrote last, before the last GO", "§23 [C]", "qce_setup_regs_*")
 	ruleBigEndian = rule("QCE-CFG-013", trace.Info, "data phase in big-endian mode, which no driver uses; data is not swapped", "§15 [?]", "qce_config_reg")

@@ -131,8 +131,18 @@ func TestRules(t *testing.T) {
 		{"QCE-CFG-008", run(set(shaReq, qce.AuthSegCfg, 0x20201, qce.AuthSegSize, 63)), run(set(shaReq, qce.AuthSegSize, 63))},
 		{"QCE-CFG-009", run(set(xtsReq, qce.EncrXTSDUSize, 24)), run(set(xtsReq, qce.EncrXTSDUSize, 32))},
 		{"QCE-CFG-010", run(set(ctrReq, qce.CntrMask1, 0)), run(set(cbcReq, qce.CntrMask1, 0))},
-		{"QCE-CFG-011", func(b *bench) { b.other.Set(qcetest.Write{Off: qce.EncrKey0, Val: 1}); b.Run(cbcReq) },
-			func(b *bench) { b.other.Run(cbcReq); b.Run(cbcReq) }},
+		{"QCE-CFG-011", func(b *bench) {
+			b.Set(qcetest.Write{Off: qce.Status, Val: 0})
+			b.other.Set(qcetest.Write{Off: qce.EncrKey0, Val: 1})
+			b.Run(cbcReq)
+		}, func(b *bench) { // the other one's dummy write, and its parking of the engine before this one begins
+			b.Run(cbcReq)
+			b.other.Run(cbcReq)
+			b.other.Set(qcetest.Write{Off: qce.ConfigReg, Val: 0xe01ef})
+			b.Set(qcetest.Write{Off: qce.Status, Val: 0})
+			b.other.Set(qcetest.Write{Off: qce.Version, Val: 0})
+			b.Run(cbcReq)
+		}},
 		{"QCE-CFG-012", func(b *bench) {
 			b.other.Run(ctrReq)
 			b.Run(qcetest.Request(edited{Request: cbcReq, set: map[uint32]uint32{qce.EncrSegCfg: 0x482}})) // CTR, without the masks

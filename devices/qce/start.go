@@ -85,20 +85,22 @@ func (e *Engine) start(by trace.Master, off, val uint32) {
 		Bytes:     c.SegSize,
 		EE:        by.EE,
 		PipeSet:   o.set,
-		ByCPU:     e.since.cpu,
-		ByCommand: e.since.command,
+		ByCPU:     e.since.ee[by.EE&7].cpu,
+		ByCommand: e.since.ee[by.EE&7].command,
 		Locked:    e.lock.held && e.lock.owner.EE == by.EE,
-		Foreign:   e.since.cpu + e.since.command - e.since.ee[by.EE&7],
+		Foreign:   e.since.foreign(by.EE),
 	}
 	if !ok {
-		e.since = sinceGo{}
+		e.since.restart(by.EE)
+		e.since.keyWords = 0
 		return
 	}
 	e.regions()
 	if e.sink != nil {
 		e.lint()
 	}
-	e.since = sinceGo{}
+	e.since.restart(by.EE)
+	e.since.keyWords = 0
 	o.phase = run
 	e.prepare()
 	e.openPort()

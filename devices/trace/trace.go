@@ -143,12 +143,12 @@ type Op struct {
 	Bytes   uint32 // SEG_SIZE
 	EE      uint8  // of the master that wrote GO
 	PipeSet uint8
-	// How the operation's configuration was written since the previous GO.
+	// How the EE that wrote GO configured the operation since its previous GO.
 	ByCPU     uint32 // register writes by MMIO
 	ByCommand uint32 // register writes by command element
 	Locked    bool   // the pipe pair's side held the BAM lock at GO
 	LockHeld  bool   // and still held it when the operation finished
-	Foreign   uint32 // of these writes, how many came from an EE other than the one that wrote GO
+	Foreign   uint32 // register writes of other EEs in between
 	Status    uint32 // STATUS when finished
 	Status2   uint32
 }
