@@ -11,7 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/qcemu/qcemu/guest/cache"
+	"github.com/qcemu/qcemu/guest/debian"
 	"github.com/qcemu/qcemu/guest/job"
+	"github.com/qcemu/qcemu/guest/kernel"
 	"github.com/qcemu/qcemu/guest/suites"
 	"github.com/qcemu/qcemu/guest/vm"
 	"github.com/qcemu/qcemu/progress"
@@ -25,7 +27,7 @@ func newGuest() *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newGuestBuild(), newGuestShow(), newGuestCache())
+	cmd.AddCommand(newGuestBuild(), newGuestShow(), newGuestCache(), newGuestDeps())
 	return cmd
 }
 
@@ -211,4 +213,18 @@ backend first.`,
 	}
 	f.register(cmd)
 	return cmd
+}
+
+func newGuestDeps() *cobra.Command {
+	return &cobra.Command{
+		Use:   "deps",
+		Short: "Install the programs that building the guest and the tests needs",
+		Long: `Install the programs that building the guest's kernel and the tests needs, with
+apt-get, if this is root; otherwise say what to run. The other commands do the
+same when they need something.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return debian.Need(cmd.Context(), progress.New(os.Stderr), kernel.HostTools())
+		},
+	}
 }

@@ -1,0 +1,62 @@
+# The two commands that a user needs are `make run` and `make test`. Everything
+# that they need beside Go and make is installed or fetched on the way.
+
+GO    ?= go
+BIN   := bin/qcemu
+FUZZTIME ?= 5s
+
+.PHONY: all run test build deps check unit fuzz guest-tests generate clean help
+
+help:
+	@echo 'make run    boot the guest on the model, run every suite, print the result'
+	@echo 'make test   everything that must pass before a change lands, the guest boot included'
+	@echo 'make build  bin/qcemu alone'
+	@echo 'make check  the fast part of make test: formatting, vet, staticcheck, unit tests'
+
+build: $(BIN)
+
+# Go knows best what has to be built again.
+.PHONY: $(BIN)
+$(BIN):
+	@mkdir -p bin
+	$(GO) build -o $(BIN) ./cmd/qcemu
+
+run: build
+	$(BIN) run $(ARGS)
+
+deps: build
+	@$(BIN) guest deps
+
+test: deps check fuzz guest-tests
+	@echo 'make test: all passed'
+
+check:
+	@echo '== formatting, vet, staticcheck'
+	@bad=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$bad" ]; then echo "gofmt would change: $$bad"; exit 1; fi
+	$(GO) vet ./...
+	GOARCH=arm64 $(GO) vet ./guest/...
+	$(GO) tool staticcheck ./...
+	@$(MAKE) --no-print-directory unit
+
+unit:
+	@echo '== unit tests, with the race detector'
+	$(GO) test -race -timeout 20m ./...
+
+# Each fuzz target for a moment, from its committed corpus.
+fuzz:
+	@echo '== fuzz targets, $(FUZZTIME) each'
+	@set -e; for pkg in $$(grep -l --include='*_test.go' -r '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$pkg/*_test.go); do \
+			echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; done
+
+# The real guest, both drivers, several SoCs.
+guest-tests: build
+	@echo '== guest tests'
+	QCEMU_E2E=1 QCEMU=$(abspath $(BIN)) $(GO) test -count=1 -timeout 60m -v ./tests/...
+
+generate:
+	$(GO) generate ./...
+
+clean:
+	rm -rf bin out
