@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -119,7 +120,7 @@ func newGuestShow() *cobra.Command {
 			}
 			defer g.Close()
 			t := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
-			fmt.Fprintf(t, "QEMU\t%s\t%s\n", g.QEMU.Version, vm.ShellLine(g.QEMU.Argv))
+			fmt.Fprintf(t, "QEMU\t%s\t%s\n", g.QEMU.Version, strings.Join(g.QEMU.Argv, " "))
 			fmt.Fprintf(t, "kernel\t%s\t%s\n", g.Kernel.Version, g.Kernel.Image)
 			fmt.Fprintf(t, "\tfrom\t%s\n", g.Kernel.Source)
 			fmt.Fprintf(t, "\tconfiguration\t%s\n", g.Kernel.Config)
