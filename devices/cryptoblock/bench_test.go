@@ -28,7 +28,6 @@ func key(n int) []byte {
 type v16 struct {
 	block          *cryptoblock.Block
 	mem            *bamtest.Memory
-	rx, tx, evnt   uint64
 	rxEvnt, txEvnt uint64
 	clr            [2]uint64
 	rxTail, txTail uint32

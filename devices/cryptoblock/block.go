@@ -55,8 +55,10 @@ type Block struct {
 	rest    bool   // the last entry left something to happen
 	bg      bool   // a goroutine is about to see to it
 	entries uint64 // so far
-	entry   Entry  // the one that is being made
-	choices Choice // scratch
+
+	deadlock bool   // reported
+	entry    Entry  // the one that is being made
+	choices  Choice // scratch
 }
 
 // master is a client inside the block.
@@ -75,7 +77,7 @@ func New(p Profile, o Options) (*Block, error) {
 		profile: p, tap: o.Tap, scheduler: o.Scheduler, timing: o.Timing, manual: o.Manual,
 		owners: p.Owners(o.Clients), lines: make([]line, p.NumEEs), faulty: !o.Faults.none(),
 	}
-	b.stream = stream{block: b, sinks: o.Sinks}
+	b.stream = newStream(b, o.Sinks)
 	b.timed = !o.Timing.zero() || b.faulty && o.Faults.StalledEngine > 0
 	b.ordered = b.timed || b.faulty || o.Scheduler != nil
 	b.faults = newFaults(b, o.Faults)
@@ -191,20 +193,32 @@ func (b *Block) Describe(e *trace.Event) string {
 
 // Rules returns the rules that the models of the block check.
 func Rules() []*trace.Rule {
-	return slices.Concat(bam.Rules(), qce.Rules)
+	return slices.Concat(bam.Rules(), qce.Rules, []*trace.Rule{RuleDeadlock})
 }
 
-// stream numbers the events and hands them to every reader.
+// stream numbers the events and hands them to every reader that wants them.
 type stream struct {
 	block *Block
-	sinks []trace.Sink
+	sinks [trace.Anomaly + 1][]trace.Sink // by kind of event
 	seq   uint64
+}
+
+func newStream(b *Block, sinks []trace.Sink) stream {
+	s := stream{block: b}
+	for kind := range s.sinks {
+		for _, sink := range sinks {
+			if sel, ok := sink.(trace.Selective); !ok || sel.Wants(trace.Kind(kind)) {
+				s.sinks[kind] = append(s.sinks[kind], sink)
+			}
+		}
+	}
+	return s
 }
 
 func (s *stream) Emit(e *trace.Event) {
 	s.seq++
 	e.Seq, e.Time = s.seq, s.block.now
-	for _, sink := range s.sinks {
+	for _, sink := range s.sinks[e.Kind] {
 		sink.Emit(e)
 	}
 }

@@ -153,7 +153,9 @@ func (b *Block) after(e *Entry) {
 	case !b.ordered:
 		done = b.fastest(stepsPerEntry)
 	case e.Kind == IdleEntry:
-		done = b.schedule(Idle, e)
+		if done = b.schedule(Idle, e); done {
+			b.stuck()
+		}
 	default:
 		done = b.schedule(After, e)
 	}

@@ -70,6 +70,7 @@ func (t *Timing) zero() bool {
 // clock is who may move when.
 type clock struct {
 	pipes   [32]uint64 // from when on each pipe may make its next step
+	masters [32]uint64 // and each master
 	fetched [32]int    // descriptors since the last one that cost the latency
 	cost    uint64     // of the step in progress: its memory accesses
 	due     uint64     // when the engine is through with what it has
@@ -91,6 +92,11 @@ func (b *Block) hold(c *Choice) {
 	for w := c.Pipes; w != 0; w &= w - 1 {
 		if i := bits.TrailingZeros32(w); b.clock.pipes[i] > b.now {
 			c.Pipes &^= 1 << i
+		}
+	}
+	for w := c.Masters; w != 0; w &= w - 1 {
+		if i := bits.TrailingZeros32(w); b.clock.masters[i] > b.now {
+			c.Masters &^= 1 << i
 		}
 	}
 	k := &b.clock
@@ -117,6 +123,8 @@ func (b *Block) spend(p Party) {
 		k.pipes[p] = b.now + k.cost
 	case p == Engine:
 		k.armed = false
+	default:
+		k.masters[p-MasterParty(0)] = b.now + max(b.timing.Access, 1)
 	}
 	k.cost = 0
 	if !b.engine.Busy() {
@@ -164,7 +172,11 @@ func (b *Block) next() (at uint64, ok bool) {
 		}
 	}
 	for i := range b.masters {
-		if t, pending := b.masters[i].master.Deadline(); pending {
+		m := &b.masters[i]
+		if t, pending := m.master.Deadline(); pending {
+			earlier(t)
+		}
+		if t := b.clock.masters[m.index]; t > b.now && m.master.Runnable(b.now) {
 			earlier(t)
 		}
 	}

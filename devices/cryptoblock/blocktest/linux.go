@@ -37,9 +37,14 @@ type Linux struct {
 	Lists bool
 	// NoNWD leaves NWD out, so that UNLOCK may pass the engine.
 	NoNWD bool
+	// LateStatus makes Series read STATUS by MMIO when the request is over, and
+	// the lock gone, as v16 does; otherwise it takes the errors from the result
+	// dump, or reads STATUS before it releases the lock.
+	LateStatus bool
 
-	layout bam.Layout
-	rx, tx ring
+	layout   bam.Layout
+	rx, tx   ring
+	requests int
 }
 
 // ring is one of the two pipes.
@@ -157,6 +162,9 @@ func sizes(writes []qcetest.Write) (payload int, dump bool) {
 // prepare puts a request's input into memory and its output descriptors into
 // the FIFO.
 func (l *Linux) prepare(r qcetest.Request) (in []byte, writes []qcetest.Write, payload int, dump bool) {
+	if l.requests++; l.requests%4 == 0 {
+		l.Block.Settle() // the guest has something else to do
+	}
 	in = r.Input()
 	writes = r.Writes(l.Profile.PipePair)
 	payload, dump = sizes(writes)
@@ -188,7 +196,7 @@ func (l *Linux) Stock(r qcetest.Request) Result {
 	for _, w := range writes {
 		l.qceWrite(w.Off, w.Val)
 	}
-	return l.finish(payload, dump)
+	return l.finish(payload, dump, l.readStatus)
 }
 
 // Series makes a request as the driver with the series does: register writes by
@@ -222,24 +230,43 @@ func (l *Linux) Series(r qcetest.Request) Result {
 	}
 	l.data(&l.rx, input, len(in), flags)
 	put(qce.Version, 0)
-	l.push(&l.rx, at-bam.ElementSize, bam.ElementSize, bam.FlagCMD|bam.FlagUNLOCK|bam.FlagINT)
+	unlock := func() {
+		l.push(&l.rx, at-bam.ElementSize, bam.ElementSize, bam.FlagCMD|bam.FlagUNLOCK|bam.FlagINT)
+	}
+	status := l.readStatus
+	switch {
+	case l.LateStatus:
+		unlock()
+	case dump:
+		unlock()
+		status = func() uint32 {
+			return binary.BigEndian.Uint32(l.Mem.Bytes(dumpAt+0x60, 4)) | qce.OperationDone
+		}
+	default:
+		status = func() uint32 {
+			v := l.readStatus()
+			unlock()
+			l.ring(&l.rx)
+			return v
+		}
+	}
 	l.ring(&l.tx)
 	l.ring(&l.rx)
-	return l.finish(payload, dump)
+	return l.finish(payload, dump, status)
 }
 
+func (l *Linux) readStatus() uint32 { return l.qceRead(qce.Status) }
+
 // finish waits for the interrupt, and handles it.
-func (l *Linux) finish(payload int, dump bool) Result {
+func (l *Linux) finish(payload int, dump bool, status func() uint32) Result {
 	for range 64 {
-		if l.tx.done == l.tx.tail {
-			break
-		}
-		if !l.Line.Level {
-			l.Block.Settle()
-		}
 		if l.Line.Level {
 			l.handle()
 		}
+		if l.tx.done == l.tx.tail {
+			break
+		}
+		l.Block.Settle()
 	}
 	res := Result{Hung: l.tx.done != l.tx.tail}
 	if res.Hung {
@@ -247,7 +274,6 @@ func (l *Linux) finish(payload int, dump bool) Result {
 		l.Init()
 		return res
 	}
-	// What the completion needs, it copies before anything else moves.
 	if payload > 0 {
 		res.Out = slices.Clone(l.Mem.Bytes(output, payload))
 	}
@@ -255,7 +281,7 @@ func (l *Linux) finish(payload int, dump bool) Result {
 		res.Dump = slices.Clone(l.Mem.Bytes(dumpAt, qcetest.DumpSize))
 	}
 	l.handle()
-	res.Status = l.qceRead(qce.Status)
+	res.Status = status()
 	if l.rx.done != l.rx.tail { // surplus input, or UNLOCK is still to come
 		l.Block.Settle()
 		l.handle()
