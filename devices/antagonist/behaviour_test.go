@@ -3,6 +3,7 @@ package antagonist_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"hash"
 	"os"
@@ -155,6 +156,35 @@ func TestParsePolicy(t *testing.T) {
 	}
 	if _, err := antagonist.ParsePolicy("script=" + script + ".none"); err == nil {
 		t.Errorf("a script that is not there is taken")
+	}
+}
+
+// A policy survives its JSON form, and takes its script along.
+func TestPolicyJSON(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "script")
+	if err := os.WriteFile(script, []byte("after op-done do request\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p, err := antagonist.ParsePolicy("script=" + script + ",mode=mmio")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(script); err != nil {
+		t.Fatal(err)
+	}
+	var q antagonist.Policy
+	if err := json.Unmarshal(text, &q); err != nil {
+		t.Fatal(err)
+	}
+	if q.String() != p.String() || q.Script == nil || q.How != antagonist.MMIO {
+		t.Errorf("%s became %+v", text, q)
+	}
+	if err := json.Unmarshal([]byte(`{"policy":"never"}`), &q); err == nil {
+		t.Errorf("an unknown policy is taken")
 	}
 }
 

@@ -1,6 +1,7 @@
 package antagonist
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -64,6 +65,33 @@ func (p *Policy) String() string {
 	return p.text
 }
 
+// policyJSON is a policy as a configuration file has it: its text, and the
+// script itself, since the script's file may be gone when it is read again.
+type policyJSON struct {
+	Policy string `json:"policy"`
+	Script string `json:"script,omitempty"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (p Policy) MarshalJSON() ([]byte, error) {
+	j := policyJSON{Policy: p.String()}
+	if p.Script != nil {
+		j.Script = p.Script.text
+	}
+	return json.Marshal(j)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *Policy) UnmarshalJSON(b []byte) error {
+	var j policyJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	var err error
+	*p, err = parse(j.Policy, func(string) ([]byte, error) { return []byte(j.Script), nil })
+	return err
+}
+
 // Probabilities at a step where the user gives none.
 const (
 	betweenRate = 0.2
@@ -76,7 +104,9 @@ const PolicyHelp = `off; between (any two steps of the other side); every=N (ste
 mode=lock|mmio|nolock|no-nwd|hold, gentle, rate=RATE, group=N, alg=A+B`
 
 // ParsePolicy reads a policy, for example "between,mode=mmio,gentle".
-func ParsePolicy(text string) (Policy, error) {
+func ParsePolicy(text string) (Policy, error) { return parse(text, os.ReadFile) }
+
+func parse(text string, read func(name string) ([]byte, error)) (Policy, error) {
 	p := Policy{text: text}
 	head, tail, more := strings.Cut(text, ",")
 	name, arg, hasArg := strings.Cut(head, "=")
@@ -85,7 +115,7 @@ func ParsePolicy(text string) (Policy, error) {
 		return p, fmt.Errorf("policy %q: no policy %q; there are: %s", text, name, strings.Join(whens, ", "))
 	}
 	p.When = When(i)
-	if err := p.argument(arg, hasArg); err != nil {
+	if err := p.argument(arg, hasArg, read); err != nil {
 		return p, fmt.Errorf("policy %q: %w", text, err)
 	}
 	for more {
@@ -99,7 +129,7 @@ func ParsePolicy(text string) (Policy, error) {
 }
 
 // argument reads what follows the policy's name.
-func (p *Policy) argument(arg string, given bool) (err error) {
+func (p *Policy) argument(arg string, given bool, read func(string) ([]byte, error)) (err error) {
 	switch p.When {
 	case Every:
 		if p.Every, err = strconv.ParseUint(arg, 10, 32); err != nil || p.Every == 0 {
@@ -113,7 +143,7 @@ func (p *Policy) argument(arg string, given bool) (err error) {
 		if arg == "" {
 			return fmt.Errorf("want script=FILE")
 		}
-		text, err := os.ReadFile(arg)
+		text, err := read(arg)
 		if err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package antagonist_test
 
 import (
 	"bytes"
-	"fmt"
 	"testing"
 
 	"github.com/qcemu/qcemu/devices/antagonist"
@@ -42,24 +41,19 @@ func newRig(tb testing.TB, o options) *rig {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	var all []*antagonist.Antagonist
-	opts := cryptoblock.Options{Manual: true, Sinks: o.sinks}
-	for i, text := range o.policies {
+	var policies []antagonist.Policy
+	for _, text := range o.policies {
 		policy, err := antagonist.ParsePolicy(text)
 		if err != nil {
 			tb.Fatal(err)
 		}
-		a, err := antagonist.New(fmt.Sprint("antagonist ", i), p, p.Places()[i], policy, nil, o.seed)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		all = append(all, a)
-		opts.Clients = append(opts.Clients, a.Client())
+		policies = append(policies, policy)
 	}
-	s, err := antagonist.NewSchedule(p, 0, o.seed, all...)
+	s, err := antagonist.NewSchedule(p, nil, 0, o.seed, policies...)
 	if err != nil {
 		tb.Fatal(err)
 	}
+	opts := cryptoblock.Options{Manual: true, Sinks: o.sinks, Clients: s.Clients()}
 	opts.Scheduler = s
 	opts.Sinks = append(opts.Sinks, s)
 	if o.timing != "" {

@@ -1,11 +1,13 @@
 package antagonist
 
 import (
+	"fmt"
 	"math/rand/v2"
 
 	"github.com/qcemu/qcemu/devices/bam"
 	"github.com/qcemu/qcemu/devices/cryptoblock"
 	"github.com/qcemu/qcemu/devices/qce"
+	"github.com/qcemu/qcemu/devices/reading"
 	"github.com/qcemu/qcemu/devices/trace"
 )
 
@@ -48,22 +50,47 @@ const (
 	burstMax = 24 // requests
 )
 
-// NewSchedule returns the schedule for antagonists, which must be in
-// Options.Clients in the same order, from index first on.
-func NewSchedule(p *cryptoblock.Profile, first int, seed uint64, antagonists ...*Antagonist) (*Schedule, error) {
+// names are what the antagonists of a run are called, in order.
+var names = []string{"secure", "modem"}
+
+// NewSchedule returns the schedule for antagonists that follow the policies, at
+// the chip's places in their order: the first is the secure side's, the second
+// the modem's. Their Clients go into Options.Clients from index first on. There
+// is none for a policy that is off.
+func NewSchedule(p *cryptoblock.Profile, readings reading.Choice, first int, seed uint64, policies ...Policy) (*Schedule, error) {
 	layout, err := bam.ParseLayout(p.Layout)
 	if err != nil {
 		return nil, err
 	}
 	s := &Schedule{profile: p, layout: layout, rand: rand.New(rand.NewPCG(seed, 0x7363686564)), turn: -1}
-	for i, a := range antagonists {
-		pl := player{Antagonist: a, party: cryptoblock.MasterParty(first + i), pipes: 1<<a.rx.pipe | 1<<a.tx.pipe}
-		if a.policy.Script != nil {
-			pl.seen = make([]uint64, len(a.policy.Script.lines))
+	places := p.Places()
+	for i, policy := range policies {
+		if policy.When == Off {
+			continue
+		}
+		if i >= len(places) || i >= len(names) {
+			return nil, fmt.Errorf("SoC %s has no room for %d antagonists", p.Name, i+1)
+		}
+		a, err := New(names[i], p, places[i], policy, readings, seed)
+		if err != nil {
+			return nil, err
+		}
+		pl := player{Antagonist: a, party: cryptoblock.MasterParty(first + len(s.players)), pipes: 1<<a.rx.pipe | 1<<a.tx.pipe}
+		if policy.Script != nil {
+			pl.seen = make([]uint64, len(policy.Script.lines))
 		}
 		s.players = append(s.players, pl)
 	}
 	return s, nil
+}
+
+// Clients are the antagonists as the block has them.
+func (s *Schedule) Clients() []cryptoblock.Client {
+	clients := make([]cryptoblock.Client, len(s.players))
+	for i := range s.players {
+		clients[i] = s.players[i].Client()
+	}
+	return clients
 }
 
 // Reset implements cryptoblock.Scheduler.

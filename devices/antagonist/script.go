@@ -30,7 +30,10 @@ import (
 //	request [ALG]  begin and finish
 //
 // Everything from # on is a comment.
-type Script struct{ lines []line }
+type Script struct {
+	text  string
+	lines []line
+}
 
 type line struct {
 	kind  trace.Kind
@@ -55,7 +58,7 @@ var actions = []string{"begin", "step", "finish", "request"}
 
 // ParseScript reads a script. Errors name the line.
 func ParseScript(text string) (*Script, error) {
-	s := &Script{}
+	s := &Script{text: text}
 	n := 0
 	for l := range strings.Lines(text) {
 		n++
