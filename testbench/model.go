@@ -5,39 +5,57 @@ import (
 	"log/slog"
 	"sync"
 
-	"github.com/qcemu/qcemu/devices/attest"
 	"github.com/qcemu/qcemu/devices/cryptoblock"
-	"github.com/qcemu/qcemu/devices/finding"
-	"github.com/qcemu/qcemu/devices/reading"
-	"github.com/qcemu/qcemu/devices/trace"
+	"github.com/qcemu/qcemu/devices/model"
+	"github.com/qcemu/qcemu/devices/record"
 	"github.com/qcemu/qcemu/report"
 	"github.com/qcemu/qcemu/vhostuser"
 	"github.com/qcemu/qcemu/vhostuser/vfiouser"
 )
 
-// Model is a crypto block with those who watch it.
+// Model is a crypto block with those who watch it, and the recording of what
+// comes in, if one is asked for.
 type Model struct {
-	Block    *cryptoblock.Block
-	Counter  *attest.Counter
-	Findings *finding.Log
+	*model.Model
+	recorder *record.Recorder // nil: none
 }
 
-// NewModel makes the model of a chip.
-func NewModel(p *cryptoblock.Profile, readings reading.Choice) (*Model, error) {
-	m := &Model{Counter: attest.NewCounter()}
-	m.Findings = finding.NewLog(func(e *trace.Event) string { return m.Block.Describe(e) })
+// Recording says where a model's input is recorded.
+type Recording struct {
+	File   string // "": nowhere
+	Origin string // of the recording, in words
+}
+
+// NewModel makes a model.
+func NewModel(c model.Config, rec Recording) (*Model, error) {
+	if err := c.Validate(); err != nil {
+		return nil, &UsageError{err}
+	}
+	m := &Model{}
+	var o model.Options
+	if rec.File != "" {
+		var err error
+		m.recorder, err = record.Create(rec.File, record.NewHeader(c, rec.Origin), func(err error) { slog.Error(err.Error()) })
+		if err != nil {
+			return nil, usagef("--record: %w", err)
+		}
+		o.Tap = m.recorder
+	}
 	var err error
-	m.Block, err = cryptoblock.New(*p, cryptoblock.Options{Readings: readings, Sinks: []trace.Sink{m.Counter, m.Findings}})
-	if err != nil {
+	if m.Model, err = model.New(c, o); err != nil {
 		return nil, &UsageError{err}
 	}
 	return m, nil
 }
 
-// Begin attributes what follows to a suite.
-func (m *Model) Begin(suite string) {
-	m.Counter.Begin(suite)
-	m.Findings.Begin(suite)
+// Close closes the books: nothing that happens afterwards counts. It ends the
+// recording.
+func (m *Model) Close() error {
+	m.End()
+	if m.recorder == nil {
+		return nil
+	}
+	return m.recorder.Close(m.Model)
 }
 
 // WriteReports writes attestation and findings into a folder.

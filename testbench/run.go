@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/qcemu/qcemu/devices/attest"
+	"github.com/qcemu/qcemu/devices/model"
 	"github.com/qcemu/qcemu/devices/reading"
 	"github.com/qcemu/qcemu/guest/job"
 	"github.com/qcemu/qcemu/guest/suites"
@@ -28,6 +29,7 @@ type Config struct {
 	Require  []attest.Requirement
 	Readings reading.Choice
 	Out      string // folder for the reports
+	Record   string // file to record the model's input in, "" for none
 }
 
 // Names of files in Config.Out, beside those of package report.
@@ -78,7 +80,10 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 	}
 	defer console.Close()
 
-	model, err := NewModel(c.Guest.Profile, c.Readings)
+	model, err := NewModel(model.Config{SoC: c.Guest.Profile.Name, Readings: c.Readings, Seed: uint64(c.Seed)}, Recording{
+		File:   c.Record,
+		Origin: fmt.Sprintf("driver %s, kernel %s, QEMU %s", c.Guest.Driver, guest.Kernel.Version, guest.QEMU.Version),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +97,7 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 			break
 		}
 	}
+	err = errors.Join(err, model.Close())
 	r.report.Seconds = time.Since(start).Seconds()
 	r.report.Attestation = model.Counter.Rows()
 	r.report.Findings = model.Findings.Findings()

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/qcemu/qcemu/devices/model"
 	"github.com/qcemu/qcemu/guest/job"
 	"github.com/qcemu/qcemu/guest/suites"
 	"github.com/qcemu/qcemu/guest/vm"
@@ -21,7 +22,7 @@ func Shell(ctx context.Context, c GuestConfig, shared string) error {
 		return err
 	}
 	defer guest.Close()
-	model, err := NewModel(c.Profile, nil)
+	model, err := NewModel(model.Config{SoC: c.Profile.Name}, Recording{})
 	if err != nil {
 		return err
 	}

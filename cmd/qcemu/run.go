@@ -20,6 +20,7 @@ func newRun() *cobra.Command {
 		seed    int64
 		require []string
 		out     string
+		rec     string
 	)
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -37,7 +38,7 @@ broke), console.log, and shared/ with what the suites left.`,
 			if err != nil {
 				return err
 			}
-			run := testbench.Config{Guest: c, Suites: names, Seed: seed, Out: out}
+			run := testbench.Config{Guest: c, Suites: names, Seed: seed, Out: out, Record: rec}
 			if !cmd.Flags().Changed("seed") {
 				run.Seed = rand.Int64()
 			}
@@ -73,6 +74,7 @@ broke), console.log, and shared/ with what the suites left.`,
 	fl.Int64Var(&seed, "seed", 0, "for whatever is drawn by chance (default: a new one)")
 	fl.StringArrayVar(&require, "require", nil, "fail unless the engine did this much: `ALG=N[,locked][,commands]`, e.g. xts-aes=100,locked (may be repeated)")
 	fl.StringVar(&out, "out", "out", "`folder` for the reports")
+	registerRecord(cmd, &rec)
 	return cmd
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/qcemu/qcemu/devices/cryptoblock"
+	"github.com/qcemu/qcemu/devices/model"
 	"github.com/qcemu/qcemu/devices/reading"
 	"github.com/qcemu/qcemu/testbench"
 	"github.com/qcemu/qcemu/vhostuser"
@@ -31,6 +32,7 @@ type serveFlags struct {
 	shareDir     string
 	out          string
 	readings     []string
+	record       string
 }
 
 func newServe() *cobra.Command {
@@ -68,6 +70,7 @@ neither --socket-path nor --fd is given.`,
 	fl.StringVar(&f.shareDir, "share", "", "the `folder` to share")
 	fl.StringVar(&f.out, "out", "", "write attestation.json and findings.json into this `folder` at the end")
 	fl.StringArrayVar(&f.readings, "reading", nil, "answer an open question about the hardware: `NAME=VALUE` (may be repeated; see docs/registers.md)")
+	registerRecord(cmd, &f.record)
 	registerSoC(cmd, &f.soc)
 	return cmd
 }
@@ -93,7 +96,7 @@ func (f *serveFlags) serve(ctx context.Context) error {
 	if (f.shareSocket == "") != (f.shareDir == "") {
 		return usagef("--share and --share-socket go together")
 	}
-	model, err := testbench.NewModel(profile, readings)
+	model, err := testbench.NewModel(model.Config{SoC: profile.Name, Readings: readings}, testbench.Recording{File: f.record, Origin: "qcemu serve"})
 	if err != nil {
 		return err
 	}
@@ -120,6 +123,7 @@ func (f *serveFlags) serve(ctx context.Context) error {
 	err = serve(ctx)
 	cancel()
 	wg.Wait()
+	err = errors.Join(err, model.Close())
 	if f.out != "" {
 		err = errors.Join(err, model.WriteReports(f.out))
 	}

@@ -1,0 +1,170 @@
+package model
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+
+	"github.com/qcemu/qcemu/devices/attest"
+	"github.com/qcemu/qcemu/devices/bam"
+	"github.com/qcemu/qcemu/devices/checker"
+	"github.com/qcemu/qcemu/devices/cryptoblock"
+	"github.com/qcemu/qcemu/devices/finding"
+	"github.com/qcemu/qcemu/devices/qce/oracle"
+	"github.com/qcemu/qcemu/devices/trace"
+)
+
+// Model is a crypto block with those who watch it.
+type Model struct {
+	Config   Config
+	Profile  *cryptoblock.Profile
+	Block    *cryptoblock.Block
+	Counter  *attest.Counter
+	Findings *finding.Log
+	Oracle   *oracle.Checker // nil: none
+
+	checker *checker.Checker // nil: none
+	tap     Tap
+	gate    gate
+	ended   bool // guarded by the block
+}
+
+// Tap is told of everything that a model's results depend on: what comes into
+// the block, and what Begin and End do in between.
+type Tap interface {
+	cryptoblock.Tap
+	Begin(suite string)
+	End()
+}
+
+// Options are what is no property of the model.
+type Options struct {
+	Tap    Tap          // nil: none
+	Manual bool         // see cryptoblock.Options.Manual
+	Sinks  []trace.Sink // further readers of the event stream
+}
+
+// New makes the model that a configuration describes.
+func New(c Config, o Options) (*Model, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	p, err := cryptoblock.ProfileByName(c.SoC)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{Config: c, Profile: p, Counter: attest.NewCounter(), tap: o.Tap}
+	m.Findings = finding.NewLog(func(e *trace.Event) string { return m.Block.Describe(e) })
+	m.gate.sinks = append(m.gate.sinks, m.Counter, m.Findings)
+	opts := cryptoblock.Options{
+		Readings: c.Readings, Sinks: []trace.Sink{&m.gate}, Timing: c.Timing, Faults: c.Faults,
+		InFlight: c.InFlight, Manual: o.Manual,
+	}
+	if o.Tap != nil {
+		opts.Tap = o.Tap
+	}
+	for _, cl := range c.Clients {
+		opts.Clients = append(opts.Clients, cryptoblock.Client{Name: cl.Name, EE: cl.EE, Pair: cl.Pair})
+	}
+	if c.Order == Random {
+		opts.Scheduler = cryptoblock.NewRandomOrder(c.Seed)
+	}
+	if c.Oracle > 0 {
+		m.Oracle = oracle.NewChecker(c.Oracle)
+		opts.Observer = m.Oracle
+	}
+	if c.Check != nil {
+		if err := m.check(c.Check, opts.Clients, o.Sinks); err != nil {
+			return nil, err
+		}
+	}
+	m.gate.sinks = append(m.gate.sinks, o.Sinks...)
+	if m.Block, err = cryptoblock.New(*p, opts); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// check adds the checker, whose own events go to the log and to further readers.
+func (m *Model) check(c *Check, clients []cryptoblock.Client, sinks []trace.Sink) error {
+	layout, err := bam.ParseLayout(m.Profile.Layout)
+	if err != nil {
+		return err
+	}
+	cfg := checker.Config{Layout: layout, Owners: m.Profile.Owners(clients), Patience: c.Patience, Polls: c.Polls, PollTime: c.PollTime}
+	m.checker = checker.New(cfg, append(fan{m.Findings}, sinks...))
+	m.gate.sinks = append(m.gate.sinks, m.checker)
+	return nil
+}
+
+// Begin attributes what follows to a suite.
+func (m *Model) Begin(suite string) {
+	m.Block.Between(func() {
+		if m.ended {
+			return
+		}
+		m.Counter.Begin(suite)
+		m.Findings.Begin(suite)
+		if m.tap != nil {
+			m.tap.Begin(suite)
+		}
+	})
+}
+
+// End closes the books: what is left over is reported, and nothing that happens
+// afterwards counts. Further calls have no effect.
+func (m *Model) End() {
+	m.Block.Between(func() {
+		if m.ended {
+			return
+		}
+		m.ended = true
+		if m.checker != nil && !m.gate.shut {
+			m.checker.Finish()
+		}
+		m.gate.shut = true
+		if m.tap != nil {
+			m.tap.End()
+		}
+	})
+}
+
+// Stop makes nothing that happens from here on count. It may be called from
+// inside the block.
+func (m *Model) Stop() { m.gate.shut = true }
+
+// fan hands events to several readers.
+type fan []trace.Sink
+
+// Emit implements trace.Sink.
+func (f fan) Emit(e *trace.Event) {
+	for _, s := range f {
+		s.Emit(e)
+	}
+}
+
+// gate hands the event stream on while it counts.
+type gate struct {
+	sinks fan
+	shut  bool
+}
+
+// Emit implements trace.Sink.
+func (g *gate) Emit(e *trace.Event) {
+	if !g.shut {
+		g.sinks.Emit(e)
+	}
+}
+
+// Digest is a fingerprint of the results: attestation and findings.
+func (m *Model) Digest() (string, error) {
+	text, err := json.Marshal(struct {
+		Attestation []attest.Row
+		Findings    []finding.Finding
+	}{m.Counter.Rows(), m.Findings.Findings()})
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), nil
+}
