@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/qcemu/qcemu/devices/antagonist"
 	"github.com/qcemu/qcemu/devices/bam"
 	"github.com/qcemu/qcemu/devices/cryptoblock"
 	"github.com/qcemu/qcemu/devices/qce"
@@ -22,9 +23,11 @@ type Config struct {
 	Timing   cryptoblock.Timing  `json:"timing,omitzero"`
 	Faults   *cryptoblock.Faults `json:"faults,omitempty"`
 	Clients  []Client            `json:"clients,omitempty"` // beside Linux, outside the model
-	InFlight bool                `json:"in_flight,omitempty"`
-	Check    *Check              `json:"check,omitempty"`  // nil: no checker
-	Oracle   int                 `json:"oracle,omitempty"` // longest operation that the oracle judges, in bytes; 0: no oracle
+	// Policies of the antagonists, the secure side's first, then the modem's.
+	Antagonists []antagonist.Policy `json:"antagonists,omitempty"`
+	InFlight    bool                `json:"in_flight,omitempty"`
+	Check       *Check              `json:"check,omitempty"`  // nil: no checker
+	Oracle      int                 `json:"oracle,omitempty"` // longest operation that the oracle judges, in bytes; 0: no oracle
 }
 
 // Order is the order in which pipes and engine move.

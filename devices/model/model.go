@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 
+	"github.com/qcemu/qcemu/devices/antagonist"
 	"github.com/qcemu/qcemu/devices/attest"
 	"github.com/qcemu/qcemu/devices/bam"
 	"github.com/qcemu/qcemu/devices/checker"
@@ -22,6 +23,8 @@ type Model struct {
 	Counter  *attest.Counter
 	Findings *finding.Log
 	Oracle   *oracle.Checker // nil: none
+
+	antagonists *antagonist.Schedule // nil: none
 
 	checker *checker.Checker // nil: none
 	tap     Tap
@@ -69,6 +72,9 @@ func New(c Config, o Options) (*Model, error) {
 	if c.Order == Random {
 		opts.Scheduler = cryptoblock.NewRandomOrder(c.Seed)
 	}
+	if err := m.antagonize(&opts); err != nil {
+		return nil, err
+	}
 	if c.Oracle > 0 {
 		m.Oracle = oracle.NewChecker(c.Oracle)
 		opts.Observer = m.Oracle
@@ -83,6 +89,32 @@ func New(c Config, o Options) (*Model, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+// antagonize adds the antagonists that the configuration asks for. Theirs is
+// the order of steps then.
+func (m *Model) antagonize(o *cryptoblock.Options) error {
+	c := &m.Config
+	s, err := antagonist.NewSchedule(m.Profile, c.Readings, len(o.Clients), c.Seed, c.Antagonists...)
+	if err != nil {
+		return err
+	}
+	if len(s.Clients()) == 0 {
+		return nil
+	}
+	m.antagonists = s
+	o.Clients = append(o.Clients, s.Clients()...)
+	o.Scheduler = s
+	o.Sinks = append(o.Sinks, s) // for some policies wait for events
+	return nil
+}
+
+// Antagonists returns what came of the antagonists' requests so far.
+func (m *Model) Antagonists() []antagonist.Counts {
+	if m.antagonists == nil {
+		return nil
+	}
+	return m.antagonists.Counts()
 }
 
 // check adds the checker, whose own events go to the log and to further readers.
@@ -161,7 +193,8 @@ func (m *Model) Digest() (string, error) {
 	text, err := json.Marshal(struct {
 		Attestation []attest.Row
 		Findings    []finding.Finding
-	}{m.Counter.Rows(), m.Findings.Findings()})
+		Antagonists []antagonist.Counts
+	}{m.Counter.Rows(), m.Findings.Findings(), m.Antagonists()})
 	if err != nil {
 		return "", err
 	}
