@@ -69,6 +69,9 @@ func (c *Counter) Begin(suite string) {
 // AXI_ERR, HSD_ERR and MAC_FAILED (datasheet §14).
 const errorBits = 1<<0 | 1<<14 | 1<<20 | 1<<31
 
+// Wants implements trace.Selective.
+func (c *Counter) Wants(k trace.Kind) bool { return k == trace.OpDone }
+
 // Emit implements trace.Sink.
 func (c *Counter) Emit(e *trace.Event) {
 	if e.Kind != trace.OpDone || e.Op == nil {

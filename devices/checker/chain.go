@@ -175,6 +175,21 @@ func (c *Checker) done(e *trace.Event) {
 	}
 }
 
+// writeBack is a producer's descriptor, as it became.
+func (c *Checker) writeBack(e *trace.Event) {
+	if p := c.pipe(e); p != nil {
+		p.ended = e.Flags&bam.FlagEOT != 0
+	}
+}
+
+// lockWait is a pipe that has to wait for another one's lock.
+func (c *Checker) lockWait(e *trace.Event) {
+	if p := c.pipe(e); p != nil {
+		p.waits = true
+		c.sides[p.ee].waiting++
+	}
+}
+
 func (c *Checker) locked(e *trace.Event) {
 	p := c.pipe(e)
 	if p == nil {

@@ -67,56 +67,40 @@ func New(cfg Config, out trace.Sink) *Checker {
 // never is a deadline that no stream reaches.
 const never = ^uint64(0)
 
+// handlers says what is done about each kind of event; the others do not
+// matter.
+var handlers = [...]func(*Checker, *trace.Event){
+	trace.RegRead:   (*Checker).read,
+	trace.RegWrite:  (*Checker).write,
+	trace.DescFetch: (*Checker).fetch,
+	trace.DescDone:  (*Checker).done,
+	trace.WriteBack: (*Checker).writeBack,
+	trace.DataIn:    (*Checker).dataIn,
+	trace.Lock:      (*Checker).locked,
+	trace.Unlock:    (*Checker).unlocked,
+	trace.LockWait:  (*Checker).lockWait,
+	trace.PipeReset: (*Checker).reset,
+	trace.OpStart:   (*Checker).opStart,
+	trace.OpDone:    (*Checker).opEnd,
+	trace.OpAbort:   (*Checker).opEnd,
+	trace.LineSet:   (*Checker).lineSet,
+	trace.BusFault:  (*Checker).fault,
+	trace.Anomaly:   nil,
+}
+
+// Wants implements trace.Selective.
+func (c *Checker) Wants(k trace.Kind) bool { return int(k) < len(handlers) && handlers[k] != nil }
+
 // Emit implements trace.Sink.
 func (c *Checker) Emit(e *trace.Event) {
-	c.last = e.Seq
+	if !c.Wants(e.Kind) {
+		return
+	}
 	if e.Seq >= c.deadline {
 		c.overdue(e)
 	}
-	if e.Kind == trace.RegRead {
-		c.read(e)
-		return
-	}
-	c.poll.n = 0
-	switch e.Kind {
-	case trace.RegWrite:
-		if e.Block == trace.QCE {
-			c.engineWrite(e)
-		} else {
-			c.bamWrite(e)
-		}
-	case trace.DescFetch:
-		c.fetch(e)
-	case trace.DescDone:
-		c.done(e)
-	case trace.WriteBack:
-		if p := c.pipe(e); p != nil {
-			p.ended = e.Flags&bam.FlagEOT != 0
-		}
-	case trace.DataIn:
-		if c.op.running && e.Pipe == c.op.input {
-			c.op.in += uint64(e.Size)
-		}
-	case trace.Lock:
-		c.locked(e)
-	case trace.Unlock:
-		c.unlocked(e)
-	case trace.LockWait:
-		if p := c.pipe(e); p != nil {
-			p.waits = true
-			c.sides[p.ee].waiting++
-		}
-	case trace.PipeReset:
-		c.reset(e)
-	case trace.OpStart:
-		c.opStart(e)
-	case trace.OpDone, trace.OpAbort:
-		c.opEnd(e)
-	case trace.LineSet:
-		c.sides[e.By.EE&7].line = e.Value != 0
-	case trace.BusFault:
-		c.fault(e)
-	}
+	handlers[e.Kind](c, e)
+	c.last = e.Seq
 }
 
 // read is every register read.
@@ -126,6 +110,15 @@ func (c *Checker) read(e *trace.Event) {
 		c.engineRead(e)
 	} else {
 		c.bamRead(e)
+	}
+}
+
+// write is every register write.
+func (c *Checker) write(e *trace.Event) {
+	if e.Block == trace.QCE {
+		c.engineWrite(e)
+	} else {
+		c.bamWrite(e)
 	}
 }
 

@@ -112,6 +112,12 @@ func (c *Checker) opStart(e *trace.Event) {
 	c.watch()
 }
 
+func (c *Checker) dataIn(e *trace.Event) {
+	if c.op.running && e.Pipe == c.op.input {
+		c.op.in += uint64(e.Size)
+	}
+}
+
 func (c *Checker) opEnd(e *trace.Event) {
 	c.op.running = false
 	c.sides[c.op.ee].ended = e.Seq

@@ -14,19 +14,21 @@ type poll struct {
 	off   uint32
 	value uint64
 	since uint64 // model time
+	seq   uint64 // of the last read
 	n     uint32
 	told  bool
 }
 
 // polled counts reads in a row of one register with one value. Any other event
-// ends the row (Emit): the block is doing something, so the value may change. Where
+// ends the row: the block is doing something, so the value may change. Where
 // model time passes, the engine may be at work without an event.
 func (c *Checker) polled(e *trace.Event) {
 	p := &c.poll
-	if p.n == 0 || p.off != e.Off || p.value != e.Value || p.block != e.Block || p.by != e.By {
+	if e.Seq != p.seq+1 || p.off != e.Off || p.value != e.Value || p.block != e.Block || p.by != e.By {
 		*p = poll{by: e.By, block: e.Block, off: e.Off, value: e.Value, since: e.Time}
 	}
 	p.n++
+	p.seq = e.Seq
 	if p.n >= c.cfg.Polls && !p.told && (e.Time == p.since || e.Time-p.since >= c.cfg.PollTime) {
 		p.told = true
 		c.report(pollForever, e, uint64(p.n))
@@ -47,6 +49,9 @@ func (c *Checker) bamRead(e *trace.Event) {
 		}
 	}
 }
+
+// lineSet is a change of an interrupt line.
+func (c *Checker) lineSet(e *trace.Event) { c.sides[e.By.EE&(bam.MaxEEs-1)].line = e.Value != 0 }
 
 // masked follows a change of an execution environment's interrupt mask.
 func (c *Checker) masked(ee uint8) {

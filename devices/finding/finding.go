@@ -58,9 +58,23 @@ type Log struct {
 
 // ring keeps the latest events of a side.
 type ring struct {
-	events [historyLen]trace.Event
+	events [historyLen]event
 	ops    [historyLen]trace.Op
+	rules  [historyLen]*trace.Rule
 	n      uint64 // events seen
+}
+
+// event is a trace.Event without its pointers: that makes the copy cheap which
+// each event of the stream costs.
+type event struct {
+	seq, time, addr, value uint64
+	off, size              uint32
+	flags                  uint16
+	kind                   trace.Kind
+	block                  trace.Block
+	by                     trace.Master
+	pipe                   int8
+	op                     bool
 }
 
 // NewLog returns an empty log. describe renders an event in one line.
@@ -85,12 +99,33 @@ func (l *Log) Emit(e *trace.Event) {
 
 func (r *ring) keep(e *trace.Event) {
 	i := r.n % historyLen
-	r.events[i] = *e
+	r.events[i] = event{
+		seq: e.Seq, time: e.Time, addr: e.Addr, value: e.Value, off: e.Off, size: e.Size, flags: e.Flags,
+		kind: e.Kind, block: e.Block, by: e.By, pipe: e.Pipe, op: e.Op != nil,
+	}
 	if e.Op != nil {
 		r.ops[i] = *e.Op
-		r.events[i].Op = &r.ops[i]
+	}
+	if e.Kind == trace.Anomaly {
+		r.rules[i] = e.Rule
 	}
 	r.n++
+}
+
+// at restores the event in a slot.
+func (r *ring) at(i uint64) *trace.Event {
+	k := &r.events[i]
+	e := &trace.Event{
+		Seq: k.seq, Time: k.time, Addr: k.addr, Value: k.value, Off: k.off, Size: k.size, Flags: k.flags,
+		Kind: k.kind, Block: k.block, By: k.by, Pipe: k.pipe,
+	}
+	if k.op {
+		e.Op = &r.ops[i]
+	}
+	if k.kind == trace.Anomaly {
+		e.Rule = r.rules[i]
+	}
+	return e
 }
 
 // all returns what the ring keeps, oldest first.
@@ -101,7 +136,7 @@ func (r *ring) all() []*trace.Event {
 	}
 	list := make([]*trace.Event, 0, historyLen)
 	for i := first; i < r.n; i++ {
-		list = append(list, &r.events[i%historyLen])
+		list = append(list, r.at(i%historyLen))
 	}
 	return list
 }

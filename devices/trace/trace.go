@@ -135,6 +135,13 @@ type Sink interface {
 	Emit(e *Event)
 }
 
+// Selective is a Sink that reads only some kinds of events; the head of the
+// stream need not call it for others.
+type Selective interface {
+	Sink
+	Wants(Kind) bool
+}
+
 // Op describes one engine operation, for attestation and for the oracle.
 type Op struct {
 	Alg     string // canonical name, e.g. "cbc-aes", "hmac-sha256", "authenc-hmac-sha1-cbc-des3_ede", "xts-aes"; "" if the configuration names none
