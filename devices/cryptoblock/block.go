@@ -77,7 +77,7 @@ func New(p Profile, o Options) (*Block, error) {
 		profile: p, tap: o.Tap, scheduler: o.Scheduler, timing: o.Timing, manual: o.Manual,
 		owners: p.Owners(o.Clients), lines: make([]line, p.NumEEs), faulty: !o.Faults.none(),
 	}
-	b.stream = newStream(b, o.Sinks)
+	b.stream = stream{block: b, fan: trace.NewFan(o.Sinks...)}
 	b.timed = !o.Timing.zero() || b.faulty && o.Faults.StalledEngine > 0
 	b.ordered = b.timed || b.faulty || o.Scheduler != nil
 	b.faults = newFaults(b, o.Faults)
@@ -199,26 +199,12 @@ func Rules() []*trace.Rule {
 // stream numbers the events and hands them to every reader that wants them.
 type stream struct {
 	block *Block
-	sinks [trace.Anomaly + 1][]trace.Sink // by kind of event
+	fan   *trace.Fan
 	seq   uint64
-}
-
-func newStream(b *Block, sinks []trace.Sink) stream {
-	s := stream{block: b}
-	for kind := range s.sinks {
-		for _, sink := range sinks {
-			if sel, ok := sink.(trace.Selective); !ok || sel.Wants(trace.Kind(kind)) {
-				s.sinks[kind] = append(s.sinks[kind], sink)
-			}
-		}
-	}
-	return s
 }
 
 func (s *stream) Emit(e *trace.Event) {
 	s.seq++
 	e.Seq, e.Time = s.seq, s.block.now
-	for _, sink := range s.sinks[e.Kind] {
-		sink.Emit(e)
-	}
+	s.fan.Emit(e)
 }

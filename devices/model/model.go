@@ -58,7 +58,7 @@ func New(c Config, o Options) (*Model, error) {
 	}
 	m := &Model{Config: c, Profile: p, Counter: attest.NewCounter(), tap: o.Tap}
 	m.Findings = finding.NewLog(func(e *trace.Event) string { return m.Block.Describe(e) })
-	m.gate.sinks = append(m.gate.sinks, m.Counter, m.Findings)
+	readers := []trace.Sink{m.Counter, m.Findings}
 	opts := cryptoblock.Options{
 		Readings: c.Readings, Sinks: []trace.Sink{&m.gate}, Timing: c.Timing, Faults: c.Faults,
 		InFlight: c.InFlight, Manual: o.Manual,
@@ -83,8 +83,9 @@ func New(c Config, o Options) (*Model, error) {
 		if err := m.check(c.Check, opts.Clients, o.Sinks); err != nil {
 			return nil, err
 		}
+		readers = append(readers, m.checker)
 	}
-	m.gate.sinks = append(m.gate.sinks, o.Sinks...)
+	m.gate.fan = trace.NewFan(append(readers, o.Sinks...)...)
 	if m.Block, err = cryptoblock.New(*p, opts); err != nil {
 		return nil, err
 	}
@@ -124,8 +125,7 @@ func (m *Model) check(c *Check, clients []cryptoblock.Client, sinks []trace.Sink
 		return err
 	}
 	cfg := checker.Config{Layout: layout, Owners: m.Profile.Owners(clients), Patience: c.Patience, Polls: c.Polls, PollTime: c.PollTime}
-	m.checker = checker.New(cfg, append(fan{m.Findings}, sinks...))
-	m.gate.sinks = append(m.gate.sinks, m.checker)
+	m.checker = checker.New(cfg, trace.NewFan(append([]trace.Sink{m.Findings}, sinks...)...))
 	return nil
 }
 
@@ -165,26 +165,19 @@ func (m *Model) End() {
 // inside the block.
 func (m *Model) Stop() { m.gate.shut = true }
 
-// fan hands events to several readers.
-type fan []trace.Sink
-
-// Emit implements trace.Sink.
-func (f fan) Emit(e *trace.Event) {
-	for _, s := range f {
-		s.Emit(e)
-	}
-}
-
 // gate hands the event stream on while it counts.
 type gate struct {
-	sinks fan
-	shut  bool
+	fan  *trace.Fan
+	shut bool
 }
+
+// Wants implements trace.Selective.
+func (g *gate) Wants(k trace.Kind) bool { return g.fan.Wants(k) }
 
 // Emit implements trace.Sink.
 func (g *gate) Emit(e *trace.Event) {
 	if !g.shut {
-		g.sinks.Emit(e)
+		g.fan.Emit(e)
 	}
 }
 
