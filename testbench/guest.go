@@ -104,7 +104,7 @@ func (g *Guest) findQEMU(ctx context.Context, client *debian.Client) (*vm.QEMU, 
 	if path := g.Config.QEMU; path != "" {
 		abs, err := exec.LookPath(path)
 		if err != nil {
-			return nil, usagef("--qemu %s: %w", path, errors.Unwrap(err))
+			return nil, usagef("--qemu %s: %w", path, rootCause(err))
 		}
 		q, err := vm.Check(ctx, []string{abs}, nil)
 		if err != nil {
@@ -133,7 +133,7 @@ func (g *Guest) findQEMU(ctx context.Context, client *debian.Client) (*vm.QEMU, 
 
 func (g *Guest) buildKernel(ctx context.Context, client *debian.Client) (*kernel.Build, error) {
 	o := kernel.Options{Cache: g.cache, Progress: g.Config.Progress, Debian: client, Series: g.Config.Series}
-	if isVersion(g.Config.Linux) {
+	if IsVersion(g.Config.Linux) {
 		o.Linux = g.Config.Linux
 	} else {
 		o.Tree = g.Config.Linux
@@ -151,8 +151,8 @@ func (g *Guest) buildKernel(ctx context.Context, client *debian.Client) (*kernel
 	return k, nil
 }
 
-// isVersion tells "6.12" from a folder. The empty string is the default version.
-func isVersion(s string) bool {
+// IsVersion tells "6.12" from a folder. The empty string is the default version.
+func IsVersion(s string) bool {
 	if s == "" {
 		return true
 	}

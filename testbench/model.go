@@ -98,6 +98,9 @@ func (m *Model) Serve(ctx context.Context, wg *sync.WaitGroup, path string) erro
 // quiet drops what is less than a warning.
 type quiet struct{ slog.Handler }
 
+func (q quiet) WithAttrs(a []slog.Attr) slog.Handler { return quiet{q.Handler.WithAttrs(a)} }
+func (q quiet) WithGroup(name string) slog.Handler   { return quiet{q.Handler.WithGroup(name)} }
+
 func (q quiet) Enabled(ctx context.Context, l slog.Level) bool {
 	return l >= slog.LevelWarn && q.Handler.Enabled(ctx, l)
 }

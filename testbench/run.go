@@ -67,7 +67,7 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 		return nil, err
 	}
 	if err := os.MkdirAll(c.Out, 0o755); err != nil {
-		return nil, err
+		return nil, usagef("--out: %w", err)
 	}
 	guest, err := Prepare(ctx, c.Guest)
 	if err != nil {

@@ -11,10 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// maxPath is the longest path of a UNIX socket: sun_path ends with a NUL.
+const maxPath = len(unix.RawSockaddrUnix{}.Path) - 1
+
 // Listen creates a listening UNIX socket at path. A socket that a dead server
 // left there is replaced; one that a live server listens on, or a file of any
 // other kind, is an error. Closing the listener removes the socket.
 func Listen(path string) (*net.UnixListener, error) {
+	if len(path) > maxPath {
+		return nil, fmt.Errorf("the socket's path %s has %d bytes: the kernel takes at most %d", path, len(path), maxPath)
+	}
 	unlock := lockDir(filepath.Dir(path))
 	defer unlock()
 	if err := removeStale(path); err != nil {

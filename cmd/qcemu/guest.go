@@ -58,7 +58,7 @@ func (f *exportFlags) export(cmd *cobra.Command) (*testbench.Guest, *testbench.F
 	for i, name := range f.suites {
 		s, ok := suites.ByName(name)
 		if !ok {
-			return nil, nil, usagef("no suite %q; there are: %v", name, testbench.SuiteNames())
+			return nil, nil, usagef("no suite %q; there are: %s", name, strings.Join(testbench.SuiteNames(), ", "))
 		}
 		if i > 0 && s.Boot() != kind {
 			return nil, nil, usagef("suites %s and %s need different boots: make two folders", f.suites[0], name)

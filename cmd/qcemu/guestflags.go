@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -48,7 +49,12 @@ func (f *guestFlags) config() (testbench.GuestConfig, error) {
 	}
 	if f.series != "" {
 		if _, err := os.Stat(f.series); err != nil {
-			return testbench.GuestConfig{}, usagef("--series: %w", err)
+			return testbench.GuestConfig{}, usagef("--series %s: %w", f.series, errors.Unwrap(err))
+		}
+	}
+	if !testbench.IsVersion(f.linux) {
+		if _, err := os.Stat(f.linux); err != nil {
+			return testbench.GuestConfig{}, usagef("--linux %s: %w", f.linux, errors.Unwrap(err))
 		}
 	}
 	if f.memory != 0 && f.memory < 256 {
