@@ -246,3 +246,23 @@ func (r *mapped) moveFar(addr uint64, p []byte, write bool) bus.Reason {
 	}
 	return 0
 }
+
+// Covers reports whether all of a range is mapped and allows reading, or
+// writing. It can be unmapped right after.
+func (m *Memory) Covers(addr, size uint64, write bool) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if size == 0 || addr+size-1 < addr {
+		return false
+	}
+	for last := addr + size - 1; ; {
+		r := m.find(addr)
+		if r == nil || write && !r.write || !write && !r.read {
+			return false
+		}
+		if r.last >= last {
+			return true
+		}
+		addr = r.last + 1
+	}
+}

@@ -1,0 +1,146 @@
+package backend
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qcemu/qcemu/devices/bus"
+	"github.com/qcemu/qcemu/vhostuser"
+	"github.com/qcemu/qcemu/vhostuser/backend/wire"
+	"github.com/qcemu/qcemu/vhostuser/virtqueue"
+)
+
+// inflight is the memory that outlives the process: first the in-flight region
+// of each queue, as the specification has it, then a journal for each queue,
+// then the device's state. A nil inflight has nothing.
+type inflight struct {
+	mem    *vhostuser.Memory
+	queues int
+	queue  uint64 // size of a queue's region
+	device uint64 // offset of the device's state; 0: there is no room for journals and state
+}
+
+// inflightLayout computes the layout. size is what it takes in all.
+func inflightLayout(queues int, packed bool, ringSize uint32, state uint64) (l inflight, size uint64) {
+	l.queues = queues
+	l.queue = virtqueue.InflightSize(packed, ringSize)
+	l.device = uint64(queues) * (l.queue + journalArea)
+	return l, l.device + state
+}
+
+func (f *inflight) regions() uint64 { return uint64(f.queues) * f.queue }
+
+// ring is the in-flight region of a queue.
+func (f *inflight) ring(i int) bus.Memory {
+	if f == nil || i >= f.queues {
+		return nil
+	}
+	return shifted{f.mem, uint64(i) * f.queue}
+}
+
+func (f *inflight) journal(i int) *journal {
+	if f == nil || i >= f.queues || f.device == 0 {
+		return nil
+	}
+	return newJournal(f.mem, f.regions()+uint64(i)*journalArea)
+}
+
+func (f *inflight) state() bus.Memory {
+	if f == nil || f.device == 0 {
+		return nil
+	}
+	return shifted{f.mem, f.device}
+}
+
+func (f *inflight) release() {
+	if f != nil {
+		f.mem.UnmapAll()
+	}
+}
+
+// shifted is memory that begins at an address of other memory.
+type shifted struct {
+	mem  bus.Memory
+	base uint64
+}
+
+func (s shifted) Read(addr uint64, p []byte) error  { return s.mem.Read(s.base+addr, p) }
+func (s shifted) Write(addr uint64, p []byte) error { return s.mem.Write(s.base+addr, p) }
+
+const pageMask = 4095
+
+// inflightOf checks a message and computes the layout.
+func (s *session) inflightOf(m *message) (wire.Inflight, inflight, uint64, error) {
+	d := wire.Get[wire.Inflight](m.payload)
+	if d.Queues == 0 || int(d.Queues) > len(s.rings) || d.QueueSize == 0 || d.QueueSize > virtqueue.MaxSize {
+		return d, inflight{}, 0, fmt.Errorf("in-flight memory for %d queues of %d: %w", d.Queues, d.QueueSize, unix.EINVAL)
+	}
+	state := uint64(0)
+	if p, ok := s.dev.(Persistent); ok {
+		state = p.StateSize()
+	}
+	l, size := inflightLayout(int(d.Queues), s.features&FeaturePacked != 0, uint32(d.QueueSize), state)
+	return d, l, size, nil
+}
+
+// getInflightFD makes the memory. It is used when the front-end sends it back.
+func (s *session) getInflightFD(m *message) (int, error) {
+	d, _, size, err := s.inflightOf(m)
+	if err != nil {
+		return 0, err
+	}
+	fd, err := unix.MemfdCreate("qcemu-inflight", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return 0, err
+	}
+	size = (size + pageMask) &^ pageMask
+	if err := unix.Ftruncate(fd, int64(size)); err != nil {
+		unix.Close(fd)
+		return 0, err
+	}
+	unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW)
+	s.outFDs = []int{fd}
+	d.MapSize, d.MapOffset = size, 0
+	n := wire.Put(s.body(), d)
+	if len(m.payload) > n {
+		clear(s.body()[n:len(m.payload)])
+		n = len(m.payload)
+	}
+	return n, nil
+}
+
+// setInflightFD takes the memory that this process, or one before it, has made.
+func (s *session) setInflightFD(m *message) (int, error) {
+	d, l, size, err := s.inflightOf(m)
+	switch {
+	case err != nil:
+		return 0, err
+	case len(m.fds) != 1:
+		return 0, fmt.Errorf("no file descriptor: %w", unix.EINVAL)
+	case d.MapSize < l.regions():
+		return 0, fmt.Errorf("in-flight memory of %d bytes, %d are needed: %w", d.MapSize, l.regions(), unix.EINVAL)
+	case d.MapSize < size:
+		l.device = 0 // somebody else's
+	}
+	mapped := (d.MapSize + pageMask) &^ pageMask
+	if mapped < d.MapSize {
+		return 0, unix.EINVAL
+	}
+	l.mem = &vhostuser.Memory{}
+	if err := l.mem.Map(vhostuser.Mapping{Size: mapped, Read: true, Write: true, FD: m.fds[0], Offset: d.MapOffset}); err != nil {
+		return 0, err
+	}
+	return 0, s.restart(func() error {
+		s.inflight.release()
+		s.inflight = &l
+		p, ok := s.dev.(Persistent)
+		if !ok {
+			return nil
+		}
+		if err := p.Adopt(l.state()); err != nil {
+			return fmt.Errorf("device state in in-flight memory: %w", err)
+		}
+		return nil
+	})
+}

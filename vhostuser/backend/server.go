@@ -1,0 +1,157 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qcemu/qcemu/vhostuser"
+)
+
+// Config describes what to serve.
+type Config struct {
+	Device Device
+	Log    *slog.Logger // nil: slog.Default
+
+	// Inband offers INBAND_NOTIFICATIONS. QEMU accepts the feature and does not
+	// have it (11.1), so it is not offered unless asked for.
+	Inband bool
+}
+
+// Server presents one Device to one front-end after the other.
+type Server struct {
+	dev    Device
+	log    *slog.Logger
+	inband bool
+	trace  *tracer
+
+	mu     sync.Mutex
+	active *session // of the present front-end
+}
+
+// ErrBusy is returned when a front-end is being served already.
+var ErrBusy = errors.New("another front-end is being served")
+
+// New returns a server for the device.
+func New(c Config) *Server {
+	s := &Server{dev: c.Device, log: c.Log, inband: c.Inband}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if os.Getenv(traceEnv) != "" {
+		s.trace = &tracer{w: os.Stderr}
+	}
+	return s
+}
+
+// Serve accepts front-ends until ctx is done. One that comes while another is
+// served is turned away when that one does not leave soon.
+func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	defer l.Close()
+	var sessions sync.WaitGroup
+	defer sessions.Wait()
+	for {
+		c, err := l.AcceptUnix()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				c.Close()
+			}
+			return nil
+		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ECONNABORTED):
+			s.log.Warn("cannot accept a front-end", "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(100 * time.Millisecond):
+			}
+			continue
+		case err != nil:
+			return err
+		}
+		sock, err := vhostuser.Accepted(c)
+		if err != nil {
+			s.log.Warn("cannot take over a connection", "err", err)
+			continue
+		}
+		x, err := s.begin(ctx, sock)
+		if err != nil {
+			s.log.Warn("front-end turned away", "err", err)
+			sock.Close()
+			continue
+		}
+		sessions.Go(func() { s.run(ctx, x) })
+	}
+}
+
+// ServeConn serves one connected front-end until it goes away or ctx is done.
+// It takes over sock.
+func (s *Server) ServeConn(ctx context.Context, sock *vhostuser.Socket) error {
+	x, err := s.begin(ctx, sock)
+	if err != nil {
+		sock.Close()
+		return err
+	}
+	s.run(ctx, x)
+	return nil
+}
+
+// ServeFD serves the socket that the parent process left open as fd: all
+// front-ends of a listening socket, or the one at the other end of a connected.
+func (s *Server) ServeFD(ctx context.Context, fd int) error {
+	l, sock, err := vhostuser.Inherited(fd)
+	switch {
+	case err != nil:
+		return err
+	case l != nil:
+		return s.Serve(ctx, l)
+	}
+	return s.ServeConn(ctx, sock)
+}
+
+// departure is how long a front-end that has hung up may take to be gone.
+const departure = 5 * time.Second
+
+// begin makes sock the present front-end.
+func (s *Server) begin(ctx context.Context, sock *vhostuser.Socket) (*session, error) {
+	x, err := newSession(s, sock)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		s.mu.Lock()
+		old := s.active
+		if old == nil {
+			s.active = x
+		}
+		s.mu.Unlock()
+		if old == nil {
+			return x, nil
+		}
+		if !old.sock.HungUp() {
+			return nil, ErrBusy
+		}
+		select {
+		case <-old.gone:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(departure):
+			return nil, ErrBusy
+		}
+	}
+}
+
+func (s *Server) run(ctx context.Context, x *session) {
+	x.run(ctx)
+	s.mu.Lock()
+	s.active = nil
+	s.mu.Unlock()
+	close(x.gone)
+}

@@ -1,0 +1,207 @@
+package backend
+
+import (
+	"errors"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/qcemu/qcemu/devices/bus"
+	"github.com/qcemu/qcemu/vhostuser"
+	"github.com/qcemu/qcemu/vhostuser/virtqueue"
+)
+
+const (
+	// batch is the number of requests after which the driver is told, even if
+	// more are waiting.
+	batch = 16
+
+	// pollInterval is how often a ring without a kick descriptor is looked at.
+	pollInterval = 200 * time.Microsecond
+)
+
+// worker serves a ring that runs.
+type worker struct {
+	r       *ring
+	vq      virtqueue.Ring
+	wake    *vhostuser.Kick // stop, or an in-band kick
+	kick    *vhostuser.Kick // nil: in-band or polling
+	poll    time.Duration   // negative: no polling
+	waiter  vhostuser.Waiter
+	stopped atomic.Bool
+	cancel  chan struct{}
+	done    chan struct{}
+
+	chain   *virtqueue.Chain
+	req     Request
+	mem     requestMemory
+	journal *journal
+}
+
+func newWorker(r *ring) (*worker, error) {
+	c, err := r.layout()
+	if err != nil {
+		return nil, err
+	}
+	vq, err := virtqueue.New(r.s.mem.mem, c)
+	if err != nil {
+		return nil, err
+	}
+	wake, err := vhostuser.OwnKick()
+	if err != nil {
+		return nil, err
+	}
+	w := &worker{
+		r: r, vq: vq, wake: wake, kick: r.kick, poll: -1,
+		cancel: make(chan struct{}), done: make(chan struct{}),
+		chain: virtqueue.NewChain(c.Size), journal: r.s.inflight.journal(r.index),
+	}
+	if r.polling {
+		w.poll = pollInterval
+	}
+	w.mem = requestMemory{mem: r.s.mem.mem, s: r.s, journal: w.journal}
+	w.req = Request{Chain: w.chain, Memory: &w.mem, Cancel: w.cancel}
+	return w, nil
+}
+
+// stop ends the worker and returns the ring's position.
+func (w *worker) stop() uint32 {
+	w.stopped.Store(true)
+	close(w.cancel)
+	w.wake.Signal()
+	<-w.done
+	w.wake.Close()
+	return w.vq.Base()
+}
+
+func (w *worker) run() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer close(w.done)
+	err := w.restore()
+	for err == nil && !w.stopped.Load() {
+		if err = w.drain(); err == nil && !w.stopped.Load() {
+			err = w.waiter.Wait(w.wake, w.kick, w.poll)
+		}
+	}
+	if err != nil && !errors.Is(err, ErrAbandoned) {
+		w.r.fail(err)
+	}
+}
+
+// drain serves what is in the ring until nothing is left.
+func (w *worker) drain() error {
+	for {
+		if err := w.vq.Busy(); err != nil {
+			return err
+		}
+		for n := 1; ; n++ {
+			more, err := w.serve()
+			if err != nil {
+				return err
+			}
+			if !more || n%batch == 0 {
+				if err := w.tell(); err != nil || w.stopped.Load() {
+					return err
+				}
+			}
+			if !more {
+				break
+			}
+		}
+		if more, err := w.vq.Idle(); err != nil || !more {
+			return err
+		}
+	}
+}
+
+// serve does one request. It returns false if there was none.
+func (w *worker) serve() (bool, error) {
+	if w.stopped.Load() {
+		return false, nil
+	}
+	if ok, err := w.vq.Next(w.chain); err != nil || !ok {
+		return false, err
+	}
+	w.req.Written = 0
+	w.journal.begin()
+	err := w.r.s.dev.Serve(w.r.index, &w.req)
+	if errors.Is(err, ErrAbandoned) {
+		if err := w.vq.Return(w.chain); err != nil {
+			return false, err
+		}
+		return false, ErrAbandoned
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := w.journal.commit(w.vq.Used(), w.req.Written); err != nil {
+		return false, err
+	}
+	return true, w.finish(w.req.Written)
+}
+
+// finish copies the results to the guest and gives the chain back.
+func (w *worker) finish(written uint32) error {
+	if err := w.journal.replay(&w.mem); err != nil {
+		return err
+	}
+	if err := w.vq.Use(w.chain, written); err != nil {
+		return err
+	}
+	return w.journal.clear()
+}
+
+// restore finishes a request that was complete when the process died, but not
+// yet given back.
+func (w *worker) restore() error {
+	pos, written, ok := w.journal.complete()
+	if !ok || pos != w.vq.Used() {
+		return w.journal.clear()
+	}
+	if ok, err := w.vq.Next(w.chain); err != nil || !ok {
+		return err
+	}
+	return w.finish(written)
+}
+
+// tell calls the driver if it wants that.
+func (w *worker) tell() error {
+	call, err := w.vq.Call()
+	if err == nil && call {
+		w.r.notify()
+	}
+	return err
+}
+
+// requestMemory is the guest's memory as a request sees it: what is written is
+// logged, and goes by the journal if there is one.
+type requestMemory struct {
+	mem     *vhostuser.Memory
+	s       *session
+	journal *journal
+}
+
+var _ bus.Memory = (*requestMemory)(nil)
+
+// Read implements bus.Memory.
+func (m *requestMemory) Read(addr uint64, p []byte) error { return m.mem.Read(addr, p) }
+
+// Write implements bus.Memory.
+func (m *requestMemory) Write(addr uint64, p []byte) error {
+	if m.journal.takes(len(p)) {
+		return m.journal.add(addr, p)
+	}
+	if err := m.journal.spill(m); err != nil {
+		return err
+	}
+	return m.direct(addr, p)
+}
+
+func (m *requestMemory) direct(addr uint64, p []byte) error {
+	if err := m.mem.Write(addr, p); err != nil {
+		return err
+	}
+	m.s.dirty.Load().mark(addr, uint64(len(p)))
+	return nil
+}
