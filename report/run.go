@@ -4,23 +4,26 @@ import (
 	"slices"
 	"time"
 
+	"github.com/qcemu/qcemu/devices/antagonist"
 	"github.com/qcemu/qcemu/devices/attest"
 	"github.com/qcemu/qcemu/devices/finding"
 )
 
 // Run is the result of one run of the test bench.
 type Run struct {
-	Started     time.Time         `json:"started"`
-	Seconds     float64           `json:"seconds"`
-	Driver      string            `json:"driver"` // "stock" or "series"
-	SoC         string            `json:"soc"`
-	Kernel      string            `json:"kernel"` // uname -r of the guest
-	QEMU        string            `json:"qemu"`   // version
-	Seed        int64             `json:"seed"`
-	Suites      []Suite           `json:"suites"`
-	Attestation []attest.Row      `json:"attestation"`
-	Findings    []finding.Finding `json:"findings"`
-	Problems    []string          `json:"problems,omitempty"` // why the run failed apart from test cases: a panic, an unmet requirement
+	Started     time.Time           `json:"started"`
+	Seconds     float64             `json:"seconds"`
+	Driver      string              `json:"driver"` // "stock" or "series"
+	SoC         string              `json:"soc"`
+	EE          int                 `json:"ee"`     // Linux's execution environment
+	Kernel      string              `json:"kernel"` // uname -r of the guest
+	QEMU        string              `json:"qemu"`   // version
+	Seed        int64               `json:"seed"`
+	Suites      []Suite             `json:"suites"`
+	Attestation []attest.Row        `json:"attestation"`
+	Findings    []finding.Finding   `json:"findings"`
+	Antagonists []antagonist.Counts `json:"antagonists,omitempty"` // the other users of the engine
+	Problems    []string            `json:"problems,omitempty"`    // why the run failed apart from test cases: a panic, an unmet requirement
 }
 
 // Suite is a group of cases that ran one after the other.

@@ -46,7 +46,7 @@ func (r *Run) lines(engineName func(driver string) string) []line {
 			l.count, l.hasCases = Tally(cs), true
 		}
 		for _, row := range r.Attestation {
-			if row.Suite != s.Name {
+			if row.Suite != s.Name || row.EE != r.EE {
 				continue
 			}
 			l := at(cmp.Or(row.Algorithm, "(unknown)"))
@@ -96,6 +96,7 @@ func (r *Run) WriteTable(w io.Writer, engineName func(driver string) string) err
 	r.writeReasons(w, "Expected failures", func(c Case) bool { return c.Status == XFail }, func(c Case) string { return c.Reason })
 	r.writeReasons(w, "Skipped", func(c Case) bool { return c.Status == Skip }, func(c Case) string { return c.Reason })
 	r.writeFindings(w)
+	r.writeAntagonists(w)
 	for i := range r.Suites {
 		if s := &r.Suites[i]; s.Error != "" {
 			fmt.Fprintf(w, "\nSuite %s: %s\n", s.Name, s.Error)
@@ -154,6 +155,24 @@ func (r *Run) writeFindings(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	for _, f := range r.Findings {
 		fmt.Fprintf(t, "  %s\t%s\t%d times\t%s\n", f.ID, f.Severity, f.Count, f.Title)
+	}
+	t.Flush()
+}
+
+// writeAntagonists tells what the other users of the engine saw.
+func (r *Run) writeAntagonists(w io.Writer) {
+	if len(r.Antagonists) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nOther users of the engine:")
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "  who\tpolicy\trequests\tcorrupted\thung\t")
+	for _, c := range r.Antagonists {
+		blocked := ""
+		if c.Blocked {
+			blocked = "waits for a lock that is never released"
+		}
+		fmt.Fprintf(t, "  %s (EE%d)\t%s\t%d\t%d\t%d\t%s\n", c.Name, c.EE, c.Policy, c.Requests, c.Corrupted, c.Hung, blocked)
 	}
 	t.Flush()
 }

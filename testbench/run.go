@@ -14,7 +14,6 @@ import (
 
 	"github.com/qcemu/qcemu/devices/attest"
 	"github.com/qcemu/qcemu/devices/model"
-	"github.com/qcemu/qcemu/devices/reading"
 	"github.com/qcemu/qcemu/guest/job"
 	"github.com/qcemu/qcemu/guest/suites"
 	"github.com/qcemu/qcemu/guest/vm"
@@ -23,13 +22,13 @@ import (
 
 // Config is one run.
 type Config struct {
-	Guest    GuestConfig
-	Suites   []string // empty: all
-	Seed     int64
-	Require  []attest.Requirement
-	Readings reading.Choice
-	Out      string // folder for the reports
-	Record   string // file to record the model's input in, "" for none
+	Guest   GuestConfig
+	Suites  []string // empty: all
+	Seed    int64
+	Require []attest.Requirement
+	Model   model.Config // its SoC is the guest's, its seed the run's
+	Out     string       // folder for the reports
+	Record  string       // file to record the model's input in, "" for none
 }
 
 // Names of files in Config.Out, beside those of package report.
@@ -80,7 +79,8 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 	}
 	defer console.Close()
 
-	model, err := NewModel(model.Config{SoC: c.Guest.Profile.Name, Readings: c.Readings, Seed: uint64(c.Seed)}, Recording{
+	c.Model.SoC, c.Model.Seed = c.Guest.Profile.Name, uint64(c.Seed)
+	model, err := NewModel(c.Model, Recording{
 		File:   c.Record,
 		Origin: fmt.Sprintf("driver %s, kernel %s, QEMU %s", c.Guest.Driver, guest.Kernel.Version, guest.QEMU.Version),
 	})
@@ -91,7 +91,7 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 	start := time.Now()
 	r := &run{Config: c, guest: guest, model: model, console: console}
 	r.report = report.Run{Started: start.UTC().Truncate(time.Second), Driver: c.Guest.Driver, SoC: c.Guest.Profile.Name,
-		Kernel: guest.Kernel.Version, QEMU: guest.QEMU.Version, Seed: c.Seed}
+		EE: c.Guest.Profile.EE, Kernel: guest.Kernel.Version, QEMU: guest.QEMU.Version, Seed: c.Seed}
 	for _, b := range boots {
 		if err = r.boot(ctx, b); err != nil {
 			break
@@ -101,6 +101,7 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 	r.report.Seconds = time.Since(start).Seconds()
 	r.report.Attestation = model.Counter.Rows()
 	r.report.Findings = model.Findings.Findings()
+	r.report.Antagonists = model.Antagonists()
 	for _, q := range c.Require {
 		if err := q.Check(r.report.Attestation, c.Guest.Profile.EE); err != nil {
 			r.report.Problems = append(r.report.Problems, err.Error())

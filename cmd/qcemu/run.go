@@ -16,6 +16,7 @@ import (
 func newRun() *cobra.Command {
 	var (
 		guest   guestFlags
+		hard    modelFlags
 		names   []string
 		seed    int64
 		require []string
@@ -41,6 +42,9 @@ broke), console.log, and shared/ with what the suites left.`,
 			run := testbench.Config{Guest: c, Suites: names, Seed: seed, Out: out, Record: rec}
 			if !cmd.Flags().Changed("seed") {
 				run.Seed = rand.Int64()
+			}
+			if err := hard.apply(&run.Model); err != nil {
+				return err
 			}
 			for _, text := range require {
 				q, err := attest.ParseRequirement(text)
@@ -69,6 +73,7 @@ broke), console.log, and shared/ with what the suites left.`,
 		},
 	}
 	guest.register(cmd)
+	hard.register(cmd)
 	fl := cmd.Flags()
 	fl.StringSliceVar(&names, "suite", nil, "suites to run, separated by commas (default: all)")
 	fl.Int64Var(&seed, "seed", 0, "for whatever is drawn by chance (default: a new one)")

@@ -31,7 +31,7 @@ type serveFlags struct {
 	shareSocket  string
 	shareDir     string
 	out          string
-	readings     []string
+	model        modelFlags
 	record       string
 }
 
@@ -69,9 +69,9 @@ neither --socket-path nor --fd is given.`,
 	fl.StringVar(&f.shareSocket, "share-socket", "", "serve a shared folder (9P) on this UNIX `socket`, for the guest made by qcemu")
 	fl.StringVar(&f.shareDir, "share", "", "the `folder` to share")
 	fl.StringVar(&f.out, "out", "", "write attestation.json and findings.json into this `folder` at the end")
-	fl.StringArrayVar(&f.readings, "reading", nil, "answer an open question about the hardware: `NAME=VALUE` (may be repeated; see docs/registers.md)")
 	registerRecord(cmd, &f.record)
 	registerSoC(cmd, &f.soc)
+	f.model.register(cmd)
 	return cmd
 }
 
@@ -89,14 +89,14 @@ func (f *serveFlags) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	readings, err := parseReadings(f.readings)
-	if err != nil {
+	config := model.Config{SoC: profile.Name}
+	if err := f.model.apply(&config); err != nil {
 		return err
 	}
 	if (f.shareSocket == "") != (f.shareDir == "") {
 		return usagef("--share and --share-socket go together")
 	}
-	model, err := testbench.NewModel(model.Config{SoC: profile.Name, Readings: readings}, testbench.Recording{File: f.record, Origin: "qcemu serve"})
+	model, err := testbench.NewModel(config, testbench.Recording{File: f.record, Origin: "qcemu serve"})
 	if err != nil {
 		return err
 	}
