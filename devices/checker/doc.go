@@ -11,5 +11,3 @@
 //
 // The checker costs a few nanoseconds for an event and never allocates.
 package checker
-
-//go:generate go test -run TestFindingsDocument -update .

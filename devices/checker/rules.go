@@ -1,13 +1,6 @@
 package checker
 
-import (
-	"slices"
-	"strings"
-
-	"github.com/qcemu/qcemu/devices/bam"
-	"github.com/qcemu/qcemu/devices/qce"
-	"github.com/qcemu/qcemu/devices/trace"
-)
+import "github.com/qcemu/qcemu/devices/trace"
 
 // rule names a rule of the table below.
 type rule uint8
@@ -97,13 +90,5 @@ func Rules() []*trace.Rule {
 	for i := range rules {
 		list[i] = &rules[i]
 	}
-	return list
-}
-
-// AllRules returns every rule that a finding can have, of the models and of the
-// checker, sorted by ID.
-func AllRules() []*trace.Rule {
-	list := slices.Concat(bam.Rules(), qce.Rules, Rules())
-	slices.SortFunc(list, func(a, b *trace.Rule) int { return strings.Compare(a.ID, b.ID) })
 	return list
 }

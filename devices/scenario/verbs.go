@@ -7,9 +7,9 @@ import (
 	"strings"
 
 	"github.com/qcemu/qcemu/devices/bam"
-	"github.com/qcemu/qcemu/devices/checker"
 	"github.com/qcemu/qcemu/devices/qce"
 	"github.com/qcemu/qcemu/devices/qce/qcetest"
+	"github.com/qcemu/qcemu/devices/rulebook"
 )
 
 // verb is a kind of statement.
@@ -500,7 +500,7 @@ func known(ids []string) error {
 
 var ruleIDs = func() map[string]bool {
 	m := map[string]bool{}
-	for _, rule := range checker.AllRules() {
+	for _, rule := range rulebook.Rules() {
 		m[rule.ID] = true
 	}
 	return m
