@@ -12,8 +12,9 @@ var RuleDeadlock = &trace.Rule{ID: "BLK-LOCK-001", Severity: trace.Error,
 	Title:  "nothing can move: a pipe waits for the lock, and who holds it has nothing left to do",
 	Source: "datasheet §8 [D]", Driver: "a chain with LOCK and without UNLOCK"}
 
-// stuck reports pipes that wait for a lock while nothing is left to happen. It
-// is reported once for each taking of the lock; a processor can still end it.
+// stuck reports pipes that wait for a lock while nothing is left to happen, once
+// for each taking of the lock. It goes for masters inside the model alone: of a
+// processor outside nobody knows what it is about to do.
 func (b *Block) stuck() {
 	waiting := b.bam.Waiting()
 	owner, held := b.bam.Lock()

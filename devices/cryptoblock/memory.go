@@ -49,11 +49,7 @@ func (m *pipeMemory) Write(addr uint64, p []byte) error {
 
 // setMemory gives the pipes of an execution environment their memory.
 func (b *Block) setMemory(ee int, mem bus.Memory) {
-	inside := false
-	for i := range b.masters {
-		inside = inside || b.masters[i].bus.by.EE == uint8(ee)
-	}
-	tapped := b.tap != nil && !inside
+	tapped := b.tap != nil && !b.inside(ee)
 	for pipe, owner := range b.owners {
 		if int(owner) != ee {
 			continue
@@ -64,4 +60,14 @@ func (b *Block) setMemory(ee int, mem bus.Memory) {
 		}
 		b.bam.SetPipeMemory(pipe, m)
 	}
+}
+
+// inside reports whether an execution environment is that of a master.
+func (b *Block) inside(ee int) bool {
+	for i := range b.masters {
+		if b.masters[i].bus.by.EE == uint8(ee) {
+			return true
+		}
+	}
+	return false
 }
