@@ -26,8 +26,11 @@ type Recording struct {
 	Origin string // of the recording, in words
 }
 
-// NewModel makes a model.
+// NewModel makes a model, with a checker.
 func NewModel(c model.Config, rec Recording) (*Model, error) {
+	if c.Check == nil {
+		c.Check = &model.Check{}
+	}
 	if err := c.Validate(); err != nil {
 		return nil, &UsageError{err}
 	}
