@@ -1,15 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/qcemu/qcemu/devices/finding"
 	"github.com/qcemu/qcemu/devices/record"
+	"github.com/qcemu/qcemu/progress"
 	"github.com/qcemu/qcemu/report"
 	"github.com/qcemu/qcemu/testbench"
 )
@@ -17,12 +21,18 @@ import (
 // registerRecord adds the flag of the commands that can record.
 func registerRecord(cmd *cobra.Command, file *string) {
 	cmd.Flags().StringVar(file, "record", "", "keep everything that comes into the model in this `file`, for 'qcemu replay'. "+
-		"It has what the engine's pipes read from the guest's memory, keys and data included, and only you may read it")
+		"It has what was read from the guest's memory and written to registers, keys and data included; only you may read it")
 }
 
 // replayFlags are the flags of qcemu replay.
 type replayFlags struct {
-	out string
+	out      string
+	readings []string
+	shrink   bool
+	finding  string
+	output   string
+	print    bool
+	span     record.Span
 }
 
 func newReplay() *cobra.Command {
@@ -34,69 +44,247 @@ func newReplay() *cobra.Command {
 QEMU and guest, and print what it shows: attestation and findings are those of
 the recorded run, byte for byte.
 
-Exit codes: 0 the replay gave what was recorded, 1 it did not, 2 the file is no
-recording or damaged, 3 something broke.`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usagef("which recording? (see 'qcemu replay --help')")
+  qcemu replay FILE                         what the run showed
+  qcemu replay FILE --reading NAME=VALUE    what it would show if the hardware
+                                            were otherwise where its guide is silent
+  qcemu replay FILE --print                 the register accesses, with names
+  qcemu replay FILE --shrink --finding ID -o OUT
+                                            the shortest recording that still shows
+                                            a finding
+
+A recording has what the guest's memory held where the engine read it: keys and
+data of the tests, or of whoever used the engine. Think before you pass one on.
+--print shows none of it. docs/replay.md has the details.
+
+Exit codes: 0 the replay gave what was recorded, 1 it gave something else, 2 the
+file is no recording, or damaged, 3 something broke.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef("want one recording (see 'qcemu replay --help')")
 			}
-			return f.replay(cmd.Context(), args[0])
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			switch ctx, path := cmd.Context(), args[0]; {
+			case f.shrink:
+				return f.shrinkTo(ctx, path)
+			case f.print:
+				return readRecording(path, func(r *record.Reader) error { return record.Print(ctx, os.Stdout, r, f.span) })
+			case len(f.readings) > 0:
+				return f.vary(ctx, path)
+			default:
+				return f.replay(ctx, path)
+			}
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.out, "out", "", "write attestation.json and findings.json into this `folder`")
+	fl.StringVar(&f.out, "out", "", "write attestation.json and findings.json into this `folder`, the same as the recorded run has")
+	fl.StringArrayVar(&f.readings, "reading", nil, "answer an open question about the hardware otherwise, and show what that changes: `NAME=VALUE` (may be repeated)")
+	fl.BoolVar(&f.shrink, "shrink", false, "make the shortest recording that still shows --finding, and write it to -o")
+	fl.StringVar(&f.finding, "finding", "", "with --shrink: the `ID` of the finding, for example BAM-LOCK-003")
+	fl.StringVarP(&f.output, "output", "o", "", "with --shrink: the `file` to write")
+	fl.BoolVar(&f.print, "print", false, "print the recorded accesses instead; keys and data are not shown")
+	fl.Uint64Var(&f.span.From, "from", 0, "with --print: begin with this entry")
+	fl.Uint64Var(&f.span.To, "to", 0, "with --print: end with this entry")
 	return cmd
 }
 
+// check refuses flags that do not go together.
+func (f *replayFlags) check() error {
+	switch {
+	case f.shrink && (f.finding == "" || f.output == ""):
+		return usagef("--shrink needs --finding ID and -o FILE")
+	case !f.shrink && (f.finding != "" || f.output != ""):
+		return usagef("--finding and -o go with --shrink")
+	case f.shrink && (f.print || len(f.readings) > 0 || f.out != ""):
+		return usagef("--shrink goes with --finding and -o only")
+	case f.print && (len(f.readings) > 0 || f.out != ""):
+		return usagef("--print goes with --from and --to only")
+	case !f.print && f.span != (record.Span{}):
+		return usagef("--from and --to go with --print")
+	case f.span.To != 0 && f.span.To < f.span.From:
+		return usagef("--from %d is behind --to %d", f.span.From, f.span.To)
+	}
+	return nil
+}
+
+// replay runs the recording as it is.
 func (f *replayFlags) replay(ctx context.Context, path string) error {
-	var result *record.Result
-	err := readRecording(path, func(r *record.Reader) (err error) {
+	result, err := replayFile(ctx, path)
+	if err != nil {
+		return err
+	}
+	if err := f.show(result); err != nil {
+		return err
+	}
+	switch d := result.Divergence; {
+	case d != nil:
+		fmt.Printf("Result: DIVERGED: %v\n", d)
+		if result.Header.Chip != result.Header.Config.Chip() {
+			fmt.Printf("The model of %s has changed since %s recorded this.\n", result.Header.Config.SoC, result.Header.Tool)
+		}
+		return errFailed
+	case !result.Complete:
+		fmt.Printf("Result: replayed %d entries; the recording has no end, so the run that it is of died, or the disk was full\n", result.Entries)
+	default:
+		fmt.Printf("Result: replayed %d entries, all as recorded\n", result.Entries)
+	}
+	return nil
+}
+
+func replayFile(ctx context.Context, path string) (result *record.Result, err error) {
+	err = readRecording(path, func(r *record.Reader) (err error) {
 		result, err = record.Replay(ctx, r)
+		return err
+	})
+	return result, err
+}
+
+// show prints the results of a replay, and writes them where the user wants.
+func (f *replayFlags) show(result *record.Result) error {
+	h := &result.Header
+	fmt.Printf("SoC %s, seed %d, recorded %s by %s", h.Config.SoC, int64(h.Config.Seed), h.Recorded.Format("2006-01-02 15:04:05"), h.Tool)
+	if h.Origin != "" {
+		fmt.Printf(": %s", h.Origin)
+	}
+	fmt.Println()
+	if h.Shrunk != "" {
+		fmt.Printf("shrunk to what shows %s\n", h.Shrunk)
+	}
+	fmt.Println()
+	m := result.Model
+	run := report.Run{Attestation: m.Counter.Rows(), Findings: m.Findings.Findings(), Antagonists: m.Antagonists()}
+	if err := run.WriteEngineTable(os.Stdout); err != nil {
+		return err
+	}
+	fmt.Println()
+	if f.out == "" {
+		return nil
+	}
+	if err := os.MkdirAll(f.out, 0o755); err != nil {
+		return usagef("--out: %w", err)
+	}
+	return report.WriteEngine(f.out, run.Attestation, run.Findings)
+}
+
+// vary runs the recording with other answers to open questions.
+func (f *replayFlags) vary(ctx context.Context, path string) error {
+	choice, err := parseReadings(f.readings)
+	if err != nil {
+		return err
+	}
+	before, err := replayFile(ctx, path)
+	if err != nil {
+		return err
+	}
+	var after *record.Result
+	err = readRecording(path, func(r *record.Reader) (err error) {
+		after, err = record.Variant(ctx, r, choice)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	rows, findings := result.Model.Counter.Rows(), result.Model.Findings.Findings()
-	if err := report.WriteEngineTable(os.Stdout, rows, findings); err != nil {
+	if err := f.show(after); err != nil {
 		return err
 	}
-	if f.out != "" {
-		if err := os.MkdirAll(f.out, 0o755); err != nil {
-			return err
-		}
-		if err := report.WriteEngine(f.out, rows, findings); err != nil {
-			return err
-		}
+	if d := after.Divergence; d != nil {
+		fmt.Printf("The first difference: %v\n", d)
 	}
-	fmt.Println()
-	switch d := result.Divergence; {
-	case d != nil:
-		fmt.Printf("Result: DIVERGED: %v\n", d)
-		return errFailed
-	case !result.Complete:
-		fmt.Printf("Result: replayed; the recorded run was cut off in entry %d\n", result.Entries)
-	default:
-		fmt.Printf("Result: replayed, %d entries, the same as recorded\n", result.Entries)
-	}
+	fmt.Printf("With %s: %s\n", strings.Join(f.readings, ", "), changes(before.Model.Findings.Findings(), after.Model.Findings.Findings()))
 	return nil
 }
 
-// readRecording opens a recording. What is wrong with the file is the user's to know.
+// changes says how the findings differ.
+func changes(before, after []finding.Finding) string {
+	counts := map[string][2]uint64{}
+	var ids []string
+	for i, list := range [][]finding.Finding{before, after} {
+		for _, f := range list {
+			c, ok := counts[f.ID]
+			if !ok {
+				ids = append(ids, f.ID)
+			}
+			c[i] = f.Count
+			counts[f.ID] = c
+		}
+	}
+	var words []string
+	for _, id := range ids {
+		switch c := counts[id]; {
+		case c[0] == 0:
+			words = append(words, fmt.Sprintf("%s is new (%d times)", id, c[1]))
+		case c[1] == 0:
+			words = append(words, fmt.Sprintf("%s is gone (was %d times)", id, c[0]))
+		case c[0] != c[1]:
+			words = append(words, fmt.Sprintf("%s %d times instead of %d", id, c[1], c[0]))
+		}
+	}
+	return cmp.Or(strings.Join(words, "; "), "the findings are the same")
+}
+
+// shrinkTo makes a recording smaller.
+func (f *replayFlags) shrinkTo(ctx context.Context, path string) error {
+	if same(path, f.output) {
+		return usagef("-o %s: this is the recording itself", f.output)
+	}
+	step := progress.New(os.Stderr).Begin("shrinking %s to %s", path, f.finding)
+	open := func() (io.ReadCloser, error) { return os.Open(path) }
+	done, err := record.Shrink(ctx, open, f.finding, f.output, func(s record.Shrinking) {
+		step.Note("%d of %d entries left, %d replays", s.Left, s.Recorded, s.Tries)
+	})
+	step.End(err)
+	var missing *record.NotFoundError
+	var diverged *record.Divergence
+	switch {
+	case errors.As(err, &missing):
+		return usagef("%s: %w", path, err)
+	case errors.As(err, &diverged):
+		fmt.Printf("Result: DIVERGED: %v\n", diverged)
+		return errFailed
+	case err != nil:
+		return usageIfDamaged(path, err)
+	}
+	fmt.Printf("%s: %d of %d entries, found with %d replays\n", f.output, done.Left, done.Recorded, done.Tries)
+	return nil
+}
+
+// same reports whether two paths are of one file.
+func same(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}
+
+// readRecording opens a recording. What is wrong with the file is the user's to
+// know.
 func readRecording(path string, do func(*record.Reader) error) error {
 	file, err := os.Open(path)
 	if err != nil {
 		return &testbench.UsageError{Err: err}
 	}
 	defer file.Close()
-	r, err := record.NewReader(io.Reader(file))
+	r, err := record.NewReader(file)
 	if err == nil {
 		err = do(r)
 	}
+	return usageIfDamaged(path, err)
+}
+
+func usageIfDamaged(path string, err error) error {
 	var damaged *record.DamagedError
-	if errors.As(err, &damaged) {
+	var missing *os.PathError
+	switch {
+	case errors.As(err, &damaged), errors.Is(err, record.ErrTooLong):
 		return usagef("%s: %w", path, err)
+	case errors.As(err, &missing):
+		return &testbench.UsageError{Err: err}
 	}
 	return err
 }

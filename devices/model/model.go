@@ -29,7 +29,8 @@ type Model struct {
 	checker *checker.Checker // nil: none
 	tap     Tap
 	gate    gate
-	ended   bool // guarded by the block
+	ended   bool                // guarded by the block
+	counts  []antagonist.Counts // of the antagonists when it ended
 }
 
 // Tap is told of everything that a model's results depend on: what comes into
@@ -110,12 +111,18 @@ func (m *Model) antagonize(o *cryptoblock.Options) error {
 	return nil
 }
 
-// Antagonists returns what came of the antagonists' requests so far.
-func (m *Model) Antagonists() []antagonist.Counts {
+// Antagonists returns what came of the antagonists' requests, so far or until
+// End.
+func (m *Model) Antagonists() (counts []antagonist.Counts) {
 	if m.antagonists == nil {
 		return nil
 	}
-	return m.antagonists.Counts()
+	m.Block.Between(func() {
+		if counts = m.counts; !m.ended {
+			counts = m.antagonists.Counts()
+		}
+	})
+	return counts
 }
 
 // check adds the checker, whose own events go to the log and to further readers.
@@ -155,6 +162,9 @@ func (m *Model) End() {
 			m.checker.Finish()
 		}
 		m.gate.shut = true
+		if m.antagonists != nil {
+			m.counts = m.antagonists.Counts()
+		}
 		if m.tap != nil {
 			m.tap.End()
 		}

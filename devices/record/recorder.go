@@ -24,6 +24,7 @@ type Recorder struct {
 	file   *os.File
 	failed func(error)
 	began  time.Time // zero: no times are kept
+	open   bool      // the books are not closed: the recording ends before the run does
 	free   chan []byte
 	full   chan chunk
 	done   chan struct{} // closed when the goroutine has ended
@@ -342,7 +343,9 @@ func (r *Recorder) Begin(suite string) {
 
 // End implements model.Tap.
 func (r *Recorder) End() {
-	r.do(func(e *encoder) { e.end() })
+	if !r.open {
+		r.do(func(e *encoder) { e.end() })
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.off, r.ended = true, r.err == nil

@@ -17,8 +17,8 @@ type Result struct {
 	Header  Header
 	Model   *model.Model
 	Entries uint64 // that were made
-	// Complete recordings end with the run that they are of. The books of
-	// others were never closed; nothing can be compared with theirs.
+	// Complete recordings have an end. A run that died leaves one without, and
+	// results that nobody knows to compare with.
 	Complete bool
 	// Divergence is where the model has done something else than in the
 	// recorded run; nil: nowhere. What follows on it was not replayed.
@@ -42,13 +42,9 @@ func (d *Divergence) Error() string {
 // Replay makes a recorded run again. What is kept in memory does not depend on
 // the recording's length.
 func Replay(ctx context.Context, r *Reader, sinks ...trace.Sink) (*Result, error) {
-	m, err := model.New(r.Header.Config, model.Options{Manual: true, Sinks: sinks})
+	p, err := newPlayer(r, sinks...)
 	if err != nil {
-		return nil, damagedf("the recording's header: %v", err)
-	}
-	p := &player{in: r, Result: Result{Header: r.Header, Model: m}}
-	for _, ee := range portsOf(m) {
-		m.Block.Port(ee).Attach(p, nil)
+		return nil, err
 	}
 	for p.err == nil {
 		if p.Entries%256 == 0 && ctx.Err() != nil {
@@ -57,6 +53,18 @@ func Replay(ctx context.Context, r *Reader, sinks ...trace.Sink) (*Result, error
 		p.step()
 	}
 	return p.result()
+}
+
+func newPlayer(r *Reader, sinks ...trace.Sink) (*player, error) {
+	m, err := model.New(r.Header.Config, model.Options{Manual: true, Sinks: sinks})
+	if err != nil {
+		return nil, damagedf("the recording's header: %v", err)
+	}
+	p := &player{in: r, Result: Result{Header: r.Header, Model: m}}
+	for _, ee := range portsOf(m) {
+		m.Block.Port(ee).Attach(p, nil)
+	}
+	return p, nil
 }
 
 // portsOf are the execution environments whose memory is outside the model.
@@ -119,7 +127,7 @@ func (p *player) make(e cryptoblock.Entry) {
 		p.diverge("here the recording has %s", accessText(n))
 		return
 	case e.Kind == cryptoblock.ReadEntry && n.value != done.Value:
-		p.diverge("%s", p.values(done.Value, n.value))
+		p.diverge("%s", valuesText(p.Model.Profile, &e, done.Value, n.value))
 	case n.writes != p.writes:
 		p.diverge("the model has written memory %d times, recorded are %d", p.writes, n.writes)
 	case n.sum != p.sum:
@@ -152,13 +160,6 @@ func (p *player) halt(err error) {
 func (p *player) diverge(format string, args ...any) {
 	p.Divergence = &Divergence{Entry: p.Entries, Doing: entryText(p.Model.Profile, &p.entry), What: fmt.Sprintf(format, args...)}
 	p.halt(errDiverged)
-}
-
-func (p *player) values(got, want uint64) string {
-	if secretAccess(p.Model.Profile, &p.entry) {
-		return "the model gives another value than recorded, which may not be shown"
-	}
-	return fmt.Sprintf("the model gives %#x, recorded is %#x", got, want)
 }
 
 // Read implements bus.Memory.
@@ -215,7 +216,10 @@ func (p *player) result() (*Result, error) {
 	case p.err != io.EOF:
 		return nil, p.err
 	default:
-		r.Complete = p.ended && p.in.tail != nil
+		r.Complete = true
+		if !p.ended {
+			p.Model.Stop()
+		}
 	}
 	p.Model.End()
 	if !r.Complete {

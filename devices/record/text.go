@@ -33,6 +33,14 @@ func secretAccess(p *cryptoblock.Profile, e *cryptoblock.Entry) bool {
 	return false
 }
 
+// valuesText says that a load gave another value than recorded.
+func valuesText(p *cryptoblock.Profile, e *cryptoblock.Entry, got, want uint64) string {
+	if secretAccess(p, e) {
+		return "the model gives another value than recorded, which may not be shown"
+	}
+	return fmt.Sprintf("the model gives %#x, recorded is %#x", got, want)
+}
+
 // entryText renders an entry without its value.
 func entryText(p *cryptoblock.Profile, e *cryptoblock.Entry) string {
 	switch e.Kind {
