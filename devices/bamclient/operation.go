@@ -159,4 +159,4 @@ var (
 )
 
 // MaxLen is the longest text, and the longest associated data.
-const MaxLen = 64 << 20
+const MaxLen = 32 << 20
