@@ -130,6 +130,17 @@ func (f *serveFlags) serve(ctx context.Context) error {
 	return err
 }
 
+// makeOut makes the folder for the results now, not when they are there.
+func (f *serveFlags) makeOut() error {
+	if f.out == "" {
+		return nil
+	}
+	if err := os.MkdirAll(f.out, 0o755); err != nil {
+		return usagef("--out: %w", err)
+	}
+	return nil
+}
+
 // endpoint finds out where to serve.
 func (f *serveFlags) endpoint(server *vfiouser.Server) (func(context.Context) error, error) {
 	given := 0
@@ -143,7 +154,14 @@ func (f *serveFlags) endpoint(server *vfiouser.Server) (func(context.Context) er
 	case given > 1:
 		return nil, usagef("--socket-path and --fd exclude each other")
 	case f.fd >= 0:
-		return func(ctx context.Context) error { return server.ServeFD(ctx, f.fd) }, nil
+		l, sock, err := vhostuser.Inherited(f.fd)
+		switch {
+		case err != nil:
+			return nil, usagef("--fd: %w", err)
+		case l != nil:
+			return func(ctx context.Context) error { return server.Serve(ctx, l) }, nil
+		}
+		return func(ctx context.Context) error { return server.ServeConn(ctx, sock) }, nil
 	case f.socket != "":
 		l, err := vhostuser.Listen(f.socket)
 		if err != nil {
