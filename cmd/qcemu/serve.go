@@ -96,6 +96,9 @@ func (f *serveFlags) serve(ctx context.Context) error {
 	if (f.shareSocket == "") != (f.shareDir == "") {
 		return usagef("--share and --share-socket go together")
 	}
+	if err := f.makeOut(); err != nil {
+		return err
+	}
 	model, err := testbench.NewModel(config, testbench.Recording{File: f.record, Origin: "qcemu serve"})
 	if err != nil {
 		return err
