@@ -54,3 +54,11 @@ func (s *Shadow) Reset() { s.e.Reset() }
 
 // Operation returns who started the running operation.
 func (e *Engine) Operation() (by trace.Master, running bool) { return e.op.by, e.op.phase != idle }
+
+// Results returns what an operation has left in the registers.
+func (e *Engine) Results() (authIV [64]byte, iv [16]byte, byteCnt [4]uint32) {
+	e.bytes(authIV[:], AuthIV0)
+	e.bytes(iv[:], CntrIV0)
+	copy(byteCnt[:], e.r[AuthByteCnt0/4:])
+	return authIV, iv, byteCnt
+}
