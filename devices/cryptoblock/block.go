@@ -17,6 +17,7 @@ type Options struct {
 	Readings  reading.Choice // where the hardware guide is silent; nil: the defaults
 	Sinks     []trace.Sink   // readers of the event stream
 	Observer  qce.Observer   // nil: none
+	Monitor   Monitor        // tells wrong results from right ones; nil: none
 	Tap       Tap            // sees all input, for a recording; nil: none
 	Clients   []Client       // users of the block beside Linux
 	Scheduler Scheduler      // nil: the fastest order
@@ -47,7 +48,8 @@ type Block struct {
 	mu      sync.Mutex // guards everything below, and with it the order of all events
 	bam     *bam.BAM
 	engine  *qce.Engine
-	lines   []line // by EE
+	monitor Monitor // nil: none
+	lines   []line  // by EE
 	masters []master
 	faults  faultState
 	clock   clock
@@ -90,7 +92,7 @@ func New(p Profile, o Options) (*Block, error) {
 		return nil, err
 	}
 	bamConfig.InFlight = o.InFlight
-	qceConfig.Observer = o.Observer
+	qceConfig.Observer = observe(o.Observer, o.Monitor)
 	qceConfig.BufferSize = cmp.Or(b.faults.Buffer, o.Timing.Buffer)
 	b.layout = bamConfig.Layout
 	var sink trace.Sink
@@ -103,7 +105,11 @@ func New(p Profile, o Options) (*Block, error) {
 		lines[i] = &b.lines[i]
 	}
 	b.engine = qce.New(qceConfig, sink)
-	b.bam = bam.New(bamConfig, b.engine, lines, sink)
+	var periph bam.Peripheral = b.engine
+	if b.monitor = o.Monitor; b.monitor != nil {
+		periph = b.watch(b.monitor, b.engine)
+	}
+	b.bam = bam.New(bamConfig, periph, lines, sink)
 	b.setMemory(p.EE, bus.None)
 	for i := range o.Clients {
 		b.add(i, &o.Clients[i])
@@ -133,6 +139,9 @@ func (b *Block) Attach(mem bus.Memory, line bus.Line) { b.Port(b.profile.EE).Att
 func (b *Block) Reset() { b.Do(Entry{Kind: ResetEntry, EE: uint8(b.profile.EE)}) }
 
 func (b *Block) reset() {
+	if b.monitor != nil {
+		b.monitor.Reset()
+	}
 	b.bam.Reset()
 	b.engine.Reset()
 	b.clock = clock{}
@@ -173,6 +182,9 @@ func (b *Block) write(by trace.Master, off, val uint32) {
 	case off-p.BAMOffset < p.BAMSize:
 		b.bam.Write(by, off-p.BAMOffset, val)
 	case off-p.QCEOffset < p.QCESize:
+		if b.monitor != nil {
+			b.monitor.RegWrite(by, off-p.QCEOffset, val, ^uint32(0))
+		}
 		b.engine.Write(by, off-p.QCEOffset, val)
 	}
 }
