@@ -25,5 +25,6 @@ func (r *Run) WriteEngineTable(w io.Writer) error {
 		fmt.Fprintln(w, "\nFindings: none")
 	}
 	r.writeAntagonists(w)
+	r.writeIntegrity(w)
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/qcemu/qcemu/devices/antagonist"
 	"github.com/qcemu/qcemu/devices/attest"
 	"github.com/qcemu/qcemu/devices/finding"
+	"github.com/qcemu/qcemu/devices/integrity"
 )
 
 // Run is the result of one run of the test bench.
@@ -23,6 +24,7 @@ type Run struct {
 	Attestation []attest.Row        `json:"attestation"`
 	Findings    []finding.Finding   `json:"findings"`
 	Antagonists []antagonist.Counts `json:"antagonists,omitempty"` // the other users of the engine
+	Integrity   []integrity.Book    `json:"integrity,omitempty"`   // what each execution environment wanted from the engine, against what it got
 	Problems    []string            `json:"problems,omitempty"`    // why the run failed apart from test cases: a panic, an unmet requirement
 }
 

@@ -97,6 +97,7 @@ func (r *Run) WriteTable(w io.Writer, engineName func(driver string) string) err
 	r.writeReasons(w, "Skipped", func(c Case) bool { return c.Status == Skip }, func(c Case) string { return c.Reason })
 	r.writeFindings(w)
 	r.writeAntagonists(w)
+	r.writeIntegrity(w)
 	for i := range r.Suites {
 		if s := &r.Suites[i]; s.Error != "" {
 			fmt.Fprintf(w, "\nSuite %s: %s\n", s.Name, s.Error)
@@ -173,6 +174,29 @@ func (r *Run) writeAntagonists(w io.Writer) {
 			blocked = "waits for a lock that is never released"
 		}
 		fmt.Fprintf(t, "  %s (EE%d)\t%s\t%d\t%d\t%d\t%s\n", c.Name, c.EE, c.Policy, c.Requests, c.Corrupted, c.Hung, blocked)
+	}
+	t.Flush()
+}
+
+// writeIntegrity tells which requests did not give what was asked for.
+func (r *Run) writeIntegrity(w io.Writer) {
+	if len(r.Integrity) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nResults against what was asked for:")
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "  EE\talgorithm\trequests\tcorrupted\tlost\t")
+	for _, b := range r.Integrity {
+		who := fmt.Sprintf("EE%d", b.EE)
+		if b.EE == r.EE {
+			who += " (Linux)"
+		}
+		fmt.Fprintf(t, "  %s\tall\t%d\t%d\t%d\t\n", who, b.Requests, b.Corrupted, b.Lost)
+		for _, a := range b.Algs {
+			if a.Corrupted+a.Lost > 0 {
+				fmt.Fprintf(t, "  \t%s\t%d\t%d\t%d\t\n", a.Alg, a.Requests, a.Corrupted, a.Lost)
+			}
+		}
 	}
 	t.Flush()
 }

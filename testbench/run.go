@@ -102,6 +102,7 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 	r.report.Attestation = model.Counter.Rows()
 	r.report.Findings = model.Findings.Findings()
 	r.report.Antagonists = model.Antagonists()
+	r.report.Integrity = model.Integrity()
 	for _, q := range c.Require {
 		if err := q.Check(r.report.Attestation, c.Guest.Profile.EE); err != nil {
 			r.report.Problems = append(r.report.Problems, err.Error())

@@ -44,5 +44,6 @@ func (f *modelFlags) apply(c *model.Config) (err error) {
 	if f.antagonist == "off" && f.modem == "off" {
 		c.Antagonists = nil
 	}
+	c.Integrity = c.Antagonists != nil
 	return nil
 }

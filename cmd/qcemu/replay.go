@@ -156,7 +156,7 @@ func (f *replayFlags) show(result *record.Result) error {
 	}
 	fmt.Println()
 	m := result.Model
-	run := report.Run{Attestation: m.Counter.Rows(), Findings: m.Findings.Findings(), Antagonists: m.Antagonists()}
+	run := report.Run{Attestation: m.Counter.Rows(), Findings: m.Findings.Findings(), Antagonists: m.Antagonists(), Integrity: m.Integrity()}
 	if err := run.WriteEngineTable(os.Stdout); err != nil {
 		return err
 	}

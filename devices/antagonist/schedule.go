@@ -278,6 +278,25 @@ func (s *Schedule) others(c *cryptoblock.Choice) cryptoblock.Party {
 	return rest.Pick(s.rand)
 }
 
+// Wants implements trace.Selective.
+func (s *Schedule) Wants(k trace.Kind) bool {
+	for i := range s.players {
+		switch p := &s.players[i].policy; p.When {
+		case DuringUnlock:
+			if k == trace.DescFetch || k == trace.OpDone {
+				return true
+			}
+		case Scripted:
+			for j := range p.Script.lines {
+				if p.Script.lines[j].kind == k {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // Emit implements trace.Sink.
 func (s *Schedule) Emit(e *trace.Event) {
 	for i := range s.players {

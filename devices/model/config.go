@@ -25,6 +25,7 @@ type Config struct {
 	Clients  []Client            `json:"clients,omitempty"` // beside Linux, outside the model
 	// Policies of the antagonists, the secure side's first, then the modem's.
 	Antagonists []antagonist.Policy `json:"antagonists,omitempty"`
+	Integrity   bool                `json:"integrity,omitempty"` // compare what each side wanted from the engine with what it got
 	InFlight    bool                `json:"in_flight,omitempty"`
 	Check       *Check              `json:"check,omitempty"`  // nil: no checker
 	Oracle      int                 `json:"oracle,omitempty"` // longest operation that the oracle judges, in bytes; 0: no oracle

@@ -11,6 +11,7 @@ import (
 	"github.com/qcemu/qcemu/devices/checker"
 	"github.com/qcemu/qcemu/devices/cryptoblock"
 	"github.com/qcemu/qcemu/devices/finding"
+	"github.com/qcemu/qcemu/devices/integrity"
 	"github.com/qcemu/qcemu/devices/qce/oracle"
 	"github.com/qcemu/qcemu/devices/trace"
 )
@@ -25,12 +26,14 @@ type Model struct {
 	Oracle   *oracle.Checker // nil: none
 
 	antagonists *antagonist.Schedule // nil: none
+	monitor     *integrity.Monitor   // nil: none
 
 	checker *checker.Checker // nil: none
 	tap     Tap
 	gate    gate
 	ended   bool                // guarded by the block
 	counts  []antagonist.Counts // of the antagonists when it ended
+	books   []integrity.Book    // of the monitor when it ended
 }
 
 // Tap is told of everything that a model's results depend on: what comes into
@@ -86,6 +89,11 @@ func New(c Config, o Options) (*Model, error) {
 		}
 		readers = append(readers, m.checker)
 	}
+	if c.Integrity {
+		if err := m.guard(&opts); err != nil {
+			return nil, err
+		}
+	}
 	m.gate.fan = trace.NewFan(append(readers, o.Sinks...)...)
 	if m.Block, err = cryptoblock.New(*p, opts); err != nil {
 		return nil, err
@@ -109,6 +117,33 @@ func (m *Model) antagonize(o *cryptoblock.Options) error {
 	o.Scheduler = s
 	o.Sinks = append(o.Sinks, s) // for some policies wait for events
 	return nil
+}
+
+// guard adds the monitor of what each side wanted and got.
+func (m *Model) guard(o *cryptoblock.Options) error {
+	engine, err := m.Profile.EngineConfig(m.Config.Readings)
+	if err != nil {
+		return err
+	}
+	m.monitor = integrity.New(integrity.Config{Engine: engine, Owners: m.Profile.Owners(o.Clients),
+		Describe: func(e *trace.Event) string { return m.Block.Describe(e) }})
+	o.Monitor = m.monitor
+	o.Sinks = append(o.Sinks, m.monitor)
+	return nil
+}
+
+// Integrity returns for each execution environment how its requests ended, so
+// far or until End; nothing without Config.Integrity.
+func (m *Model) Integrity() (books []integrity.Book) {
+	if m.monitor == nil {
+		return nil
+	}
+	m.Block.Between(func() {
+		if books = m.books; !m.ended {
+			books = m.monitor.Books()
+		}
+	})
+	return books
 }
 
 // Antagonists returns what came of the antagonists' requests, so far or until
@@ -165,6 +200,9 @@ func (m *Model) End() {
 		if m.antagonists != nil {
 			m.counts = m.antagonists.Counts()
 		}
+		if m.monitor != nil {
+			m.books = m.monitor.Books()
+		}
 		if m.tap != nil {
 			m.tap.End()
 		}
@@ -197,7 +235,8 @@ func (m *Model) Digest() (string, error) {
 		Attestation []attest.Row
 		Findings    []finding.Finding
 		Antagonists []antagonist.Counts
-	}{m.Counter.Rows(), m.Findings.Findings(), m.Antagonists()})
+		Integrity   []integrity.Book `json:",omitempty"`
+	}{m.Counter.Rows(), m.Findings.Findings(), m.Antagonists(), m.Integrity()})
 	if err != nil {
 		return "", err
 	}
