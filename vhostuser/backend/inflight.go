@@ -15,25 +15,26 @@ import (
 // of each queue, as the specification has it, then a journal for each queue,
 // then the device's state. A nil inflight has nothing.
 type inflight struct {
-	mem    *vhostuser.Memory
-	queues int
-	queue  uint64 // size of a queue's region
-	device uint64 // offset of the device's state; 0: there is no room for journals and state
+	mem      *vhostuser.Memory
+	queues   int
+	queue    uint64 // size of a queue's region; 0: there are none
+	journals uint64 // offset of the journals
+	device   uint64 // offset of the device's state; 0: there is no room for journals and state
+	lasting  bool   // the server's own State
 }
 
 // inflightLayout computes the layout. size is what it takes in all.
 func inflightLayout(queues int, packed bool, ringSize uint32, state uint64) (l inflight, size uint64) {
 	l.queues = queues
 	l.queue = virtqueue.InflightSize(packed, ringSize)
-	l.device = uint64(queues) * (l.queue + journalArea)
+	l.journals = uint64(queues) * l.queue
+	l.device = l.journals + uint64(queues)*journalArea
 	return l, l.device + state
 }
 
-func (f *inflight) regions() uint64 { return uint64(f.queues) * f.queue }
-
 // ring is the in-flight region of a queue.
 func (f *inflight) ring(i int) bus.Memory {
-	if f == nil || i >= f.queues {
+	if f == nil || i >= f.queues || f.queue == 0 {
 		return nil
 	}
 	return shifted{f.mem, uint64(i) * f.queue}
@@ -43,7 +44,7 @@ func (f *inflight) journal(i int) *journal {
 	if f == nil || i >= f.queues || f.device == 0 {
 		return nil
 	}
-	return newJournal(f.mem, f.regions()+uint64(i)*journalArea)
+	return newJournal(f.mem, f.journals+uint64(i)*journalArea)
 }
 
 func (f *inflight) state() bus.Memory {
@@ -54,7 +55,7 @@ func (f *inflight) state() bus.Memory {
 }
 
 func (f *inflight) release() {
-	if f != nil {
+	if f != nil && !f.lasting {
 		f.mem.UnmapAll()
 	}
 }
@@ -76,11 +77,7 @@ func (s *session) inflightOf(m *message) (wire.Inflight, inflight, uint64, error
 	if d.Queues == 0 || int(d.Queues) > len(s.rings) || d.QueueSize == 0 || d.QueueSize > virtqueue.MaxSize {
 		return d, inflight{}, 0, fmt.Errorf("in-flight memory for %d queues of %d: %w", d.Queues, d.QueueSize, unix.EINVAL)
 	}
-	state := uint64(0)
-	if p, ok := s.dev.(Persistent); ok {
-		state = p.StateSize()
-	}
-	l, size := inflightLayout(int(d.Queues), s.features&FeaturePacked != 0, uint32(d.QueueSize), state)
+	l, size := inflightLayout(int(d.Queues), s.features&FeaturePacked != 0, uint32(d.QueueSize), stateSize(s.dev))
 	return d, l, size, nil
 }
 
@@ -118,8 +115,8 @@ func (s *session) setInflightFD(m *message) (int, error) {
 		return 0, err
 	case len(m.fds) != 1:
 		return 0, fmt.Errorf("no file descriptor: %w", unix.EINVAL)
-	case d.MapSize < l.regions():
-		return 0, fmt.Errorf("in-flight memory of %d bytes, %d are needed: %w", d.MapSize, l.regions(), unix.EINVAL)
+	case d.MapSize < l.journals:
+		return 0, fmt.Errorf("in-flight memory of %d bytes, %d are needed: %w", d.MapSize, l.journals, unix.EINVAL)
 	case d.MapSize < size:
 		l.device = 0 // somebody else's
 	}
@@ -132,15 +129,27 @@ func (s *session) setInflightFD(m *message) (int, error) {
 		return 0, err
 	}
 	return 0, s.restart(func() error {
-		s.inflight.release()
-		s.inflight = &l
-		p, ok := s.dev.(Persistent)
-		if !ok {
-			return nil
-		}
-		if err := p.Adopt(l.state()); err != nil {
-			return fmt.Errorf("device state in in-flight memory: %w", err)
-		}
-		return nil
+		return s.keep(&l)
 	})
+}
+
+// keep makes f the memory for what must outlive the process.
+func (s *session) keep(f *inflight) error {
+	s.inflight.release()
+	s.inflight = f
+	p, ok := s.dev.(Persistent)
+	if !ok {
+		return nil
+	}
+	if err := p.Adopt(f.state()); err != nil {
+		return fmt.Errorf("device state: %w", err)
+	}
+	return nil
+}
+
+func stateSize(d Device) uint64 {
+	if p, ok := d.(Persistent); ok {
+		return p.StateSize()
+	}
+	return 0
 }

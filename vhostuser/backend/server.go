@@ -19,6 +19,10 @@ type Config struct {
 	Device Device
 	Log    *slog.Logger // nil: slog.Default
 
+	// State keeps what must outlive the process, if the front-end does not; nil:
+	// then it is lost.
+	State *State
+
 	// Inband offers INBAND_NOTIFICATIONS. QEMU accepts the feature and does not
 	// have it (11.1), so it is not offered unless asked for.
 	Inband bool
@@ -29,6 +33,7 @@ type Server struct {
 	dev    Device
 	log    *slog.Logger
 	inband bool
+	state  *State
 	trace  *tracer
 
 	mu     sync.Mutex
@@ -40,7 +45,7 @@ var ErrBusy = errors.New("another front-end is being served")
 
 // New returns a server for the device.
 func New(c Config) *Server {
-	s := &Server{dev: c.Device, log: c.Log, inband: c.Inband}
+	s := &Server{dev: c.Device, log: c.Log, inband: c.Inband, state: c.State}
 	if s.log == nil {
 		s.log = slog.Default()
 	}

@@ -35,6 +35,7 @@ type session struct {
 	dev  Device
 	sock *vhostuser.Socket
 	log  *slog.Logger
+	pid  int           // of the front-end; 0: not known
 	gone chan struct{} // closed when the session is over
 
 	features uint64        // as SET_FEATURES has set them
@@ -67,6 +68,7 @@ type message struct {
 func newSession(srv *Server, sock *vhostuser.Socket) (*session, error) {
 	s := &session{srv: srv, dev: srv.dev, sock: sock, log: srv.log, gone: make(chan struct{}), mem: newMemTable()}
 	if pid, uid, err := sock.Peer(); err == nil {
+		s.pid = pid
 		s.log = s.log.With("pid", pid, "uid", uid)
 	}
 	for i := range s.dev.Queues() {
@@ -86,7 +88,10 @@ func (s *session) run(ctx context.Context) {
 	})
 	s.log.Debug("front-end connected")
 
-	err := s.serve()
+	err := s.begin()
+	if err == nil {
+		err = s.serve()
+	}
 
 	stop()
 	s.release()
@@ -95,6 +100,18 @@ func (s *session) run(ctx context.Context) {
 	} else {
 		s.log.Warn("connection closed", "err", err)
 	}
+}
+
+// begin takes up what was kept for the front-end.
+func (s *session) begin() error {
+	if s.srv.state == nil {
+		return nil
+	}
+	f, err := s.srv.state.claim(s.pid)
+	if err != nil {
+		return err
+	}
+	return s.keep(f)
 }
 
 func (s *session) release() {

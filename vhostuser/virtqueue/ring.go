@@ -29,7 +29,8 @@ type Config struct {
 	Indirect bool // VIRTIO_F_INDIRECT_DESC
 	EventIdx bool // VIRTIO_F_EVENT_IDX
 
-	// Base is where the ring begins: the position as Ring.Base returned it.
+	// Base is where a packed ring begins: the position as Ring.Base returned it.
+	// A split ring knows from its used ring.
 	Base uint32
 
 	// Inflight is the ring's region of in-flight memory, InflightSize bytes

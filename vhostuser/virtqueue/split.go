@@ -25,6 +25,8 @@ type split struct {
 	resubmit []uint16 // heads that were in flight before
 }
 
+// newSplit begins where the used ring ends: chains are used in order. Base says
+// the same, or is what the front-end made up while there was no back-end.
 func newSplit(mem Memory, c Config) (*split, error) {
 	s := &split{access: access{mem: mem}, Config: c, mask: uint16(c.Size - 1)}
 	used, err := s.read16(c.Device + ringIdx)
@@ -32,20 +34,13 @@ func newSplit(mem Memory, c Config) (*split, error) {
 		return nil, err
 	}
 	s.used, s.called = used, used
-	s.avail = uint16(c.Base)
+	s.avail = used
 	if c.Inflight != nil {
 		s.track = &splitInflight{mem: c.Inflight, size: uint16(c.Size)}
 		if s.resubmit, err = s.track.recover(used); err != nil {
 			return nil, err
 		}
-		s.avail = used + uint16(len(s.resubmit))
-	} else if s.avail != used {
-		// Chains are used in order, so what was taken and not used is what
-		// lies between the two.
-		if uint32(s.avail-used) > c.Size {
-			return nil, broken("ring begins further ahead of the used index than it is long", uint64(s.avail-used))
-		}
-		s.avail = used
+		s.avail += uint16(len(s.resubmit))
 	}
 	s.shadow = s.avail
 	return s, nil
