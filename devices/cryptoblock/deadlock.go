@@ -18,7 +18,7 @@ var RuleDeadlock = &trace.Rule{ID: "BLK-LOCK-001", Severity: trace.Error,
 func (b *Block) stuck() {
 	waiting := b.bam.Waiting()
 	owner, held := b.bam.Lock()
-	if !held || waiting == 0 || !b.stream.fan.Wants(trace.Anomaly) {
+	if !held || waiting == 0 || !b.inside(int(owner.EE)) || !b.stream.fan.Wants(trace.Anomaly) {
 		b.deadlock = false
 		return
 	}
