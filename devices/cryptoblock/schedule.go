@@ -3,6 +3,7 @@ package cryptoblock
 import (
 	"math/bits"
 	"math/rand/v2"
+	"syscall"
 	"time"
 )
 
@@ -162,7 +163,7 @@ func (b *Block) after(e *Entry) {
 	b.rest = !done
 	if b.rest && !b.manual && !b.bg {
 		b.bg = true
-		go b.background()
+		go b.background(b.entries)
 	}
 }
 
@@ -250,12 +251,12 @@ func (b *Block) step(p Party) {
 	}
 }
 
-// background goes on with what entries have left over.
-func (b *Block) background() {
-	var seen uint64
+// background goes on with what entries have left over. seen is how many there
+// were when it was started.
+func (b *Block) background(seen uint64) {
 	for tries := 0; ; tries++ {
 		if b.ordered {
-			time.Sleep(idleAfter)
+			pause(idleAfter)
 		}
 		b.mu.Lock()
 		if b.ordered && b.entries != seen && tries < maxTries {
@@ -275,6 +276,13 @@ func (b *Block) background() {
 		}
 		b.mu.Unlock()
 	}
+}
+
+// pause sleeps for less than a millisecond, which the runtime's timers round up
+// to one where nothing else runs.
+func pause(d time.Duration) {
+	t := syscall.NsecToTimespec(d.Nanoseconds())
+	_ = syscall.Nanosleep(&t, nil) // an interrupted sleep is long enough
 }
 
 // Settle lets everything happen that is still to happen, as when no access
@@ -298,6 +306,6 @@ func (b *Block) Kick() {
 	b.rest = true
 	if !b.manual && !b.bg {
 		b.bg = true
-		go b.background()
+		go b.background(b.entries)
 	}
 }
