@@ -34,7 +34,47 @@ type Job struct {
 	SuiteTimeout int `json:"suite_timeout,omitempty"`
 	// Module directories in the initramfs, by driver.
 	ModuleDirs map[string]string `json:"module_dirs,omitempty"`
+	// Phase is the part of a suite that this boot is for, in suites of several
+	// boots; nil: the suite's own choice.
+	Phase *Phase `json:"phase,omitempty"`
 }
+
+// Phase is a load on the engine, and what is known beforehand of its outcome.
+type Phase struct {
+	Algorithms []string `json:"algorithms,omitempty"` // driver names; empty: all that there are
+	Requests   int      `json:"requests"`             // in all
+	Threads    int      `json:"threads"`
+	// InTurn has the algorithms tried one after the other instead of all at
+	// once, so that what goes wrong can be laid to one of them.
+	InTurn bool `json:"in_turn,omitempty"`
+	// Beside is what else happens meanwhile: one of the constants below.
+	Beside   string   `json:"beside,omitempty"`
+	Expected Expected `json:"expected,omitzero"`
+}
+
+// Expected says of each way in which requests can go wrong why it must or may
+// happen; "" where it must not.
+type Expected struct {
+	Corrupted string `json:"corrupted,omitempty"` // a wrong result
+	Failed    string `json:"failed,omitempty"`    // an error
+	Hung      string `json:"hung,omitempty"`      // no end
+}
+
+// Values of Phase.Beside.
+const (
+	BesideTcrypt = "tcrypt" // the kernel's own test module uses the engine too
+	BesideRebind = "rebind" // both drivers lose their devices and get them back
+	BesideReload = "reload" // both modules are removed and loaded again
+	BesideReboot = "reboot" // the guest reboots in the middle of requests
+)
+
+// Metrics of a case that counts the requests of a Phase.
+const (
+	MetricRequests  = "requests"
+	MetricCorrupted = "corrupted"
+	MetricFailed    = "failed"
+	MetricHung      = "hung"
+)
 
 // Event types.
 const (
@@ -43,6 +83,7 @@ const (
 	CaseDone   = "case"        // Case
 	Progress   = "progress"    // Suite, Text
 	SuiteEnd   = "suite-end"   // Suite
+	Rebooting  = "rebooting"   // the guest reboots inside Suite, and reads a new job then
 	Failed     = "failed"      // init itself could not go on: Text
 	Finished   = "finished"    // all suites are through, power-off follows
 )

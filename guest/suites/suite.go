@@ -15,11 +15,15 @@ const (
 	BootSelftest Boot = "selftest"
 	// BootNoTests has the self-tests off, so that each algorithm can be used.
 	BootNoTests Boot = "notests"
+	// BootPhases is BootNoTests once more for each phase of each suite, by the
+	// host's plan (job.Phase): with another behaviour of the hardware, or after
+	// a driver has hung.
+	BootPhases Boot = "phases"
 )
 
 // KernelArgs returns what the kernel command line needs for the boot.
 func (b Boot) KernelArgs() []string {
-	if b == BootNoTests {
+	if b != BootSelftest {
 		return []string{"cryptomgr.notests=1"}
 	}
 	return nil
@@ -47,6 +51,8 @@ var all = []Suite{
 	tcrypt{},
 	kcapi{},
 	cryptsetup{},
+	contention{},
+	faults{},
 }
 
 // All returns the suites in the order in which they run.

@@ -1,0 +1,204 @@
+package suites
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qcemu/qcemu/guest/job"
+	"github.com/qcemu/qcemu/report"
+)
+
+// besides is what can happen beside a load. Each goes on until the context is
+// done, and says what came of it.
+var besides = map[string]func(ctx context.Context, p *phaseRun, l *load) report.Case{
+	"":               nil,
+	job.BesideTcrypt: besideTcrypt,
+	job.BesideRebind: besideRebind,
+	job.BesideReload: besideReload,
+}
+
+// besideTcrypt runs the correctness modes of tcrypt over and over.
+func besideTcrypt(ctx context.Context, p *phaseRun, _ *load) report.Case {
+	c := report.Case{Name: job.BesideTcrypt, Status: report.Pass}
+	registered, err := p.env.Kernel.Algorithms()
+	if err == nil {
+		err = p.write(paramNoTests, "N")
+	}
+	if err != nil {
+		failf(&c, "%v", err)
+		return c
+	}
+	defer p.write(paramNoTests, "Y")
+	for _, name := range []string{paramNoSlow, paramNoExtra} {
+		if _, err := p.env.Kernel.ReadFile(name); err == nil && p.write(name, "Y") == nil {
+			defer p.write(name, "N")
+		}
+	}
+	r := &tcryptRuns{env: p.env, registered: registered}
+	var algs []EngineAlgorithm
+	var modes []int
+	for _, a := range p.algs {
+		if mode, ok := tcryptTest[a.Name]; ok && notPreferred(registered, a) == "" {
+			algs = append(algs, a)
+			if !slices.Contains(modes, mode) {
+				modes = append(modes, mode)
+			}
+		}
+	}
+	if len(modes) == 0 {
+		c.Status, c.Reason = report.Skip, "tcrypt has no correctness mode for these algorithms"
+		return c
+	}
+	runs, failures := 0, map[string]int{}
+	for ; runs == 0 || ctx.Err() == nil; runs++ {
+		// The load's end must not keep a mode from being tried once.
+		log, err := r.load(context.WithoutCancel(ctx), "mode="+strconv.Itoa(modes[runs%len(modes)]))
+		if err != nil && len(log.Failed) == 0 {
+			failures[err.Error()]++
+		}
+		for _, a := range algs {
+			if complaint, failed := log.Failed[a.Name]; failed && !(isXTS(a) && strings.Contains(complaint, noKey)) {
+				failures[complaint]++
+			}
+		}
+	}
+	n := &requestCount{requests: runs}
+	for text, count := range failures {
+		n.corrupted += count
+		n.note("%s", text)
+	}
+	judgeCount(&c, n, p.phase.Expected)
+	c.Metrics = map[string]float64{"runs": float64(runs)}
+	return c
+}
+
+// Folders of the two drivers, and how long the algorithms may take to be back.
+const (
+	driverDir  = "/sys/bus/platform/drivers"
+	restPeriod = 300 * time.Millisecond // of load between two changes
+	backWithin = 30 * time.Second
+)
+
+// besideRebind takes the devices from the drivers and gives them back: first
+// the engine's alone, then the BAM's too. Nobody has an algorithm open meanwhile:
+// the kernel's crypto interface does not survive the loss of a driver in use.
+func besideRebind(ctx context.Context, p *phaseRun, l *load) report.Case {
+	devices := map[string]string{}
+	for _, driver := range []string{qceDriver, bamDriver} {
+		found, err := boundDevice(p.env.Kernel, driver)
+		if err != nil {
+			return report.Case{Name: job.BesideRebind, Status: report.Fail, Detail: err.Error()}
+		}
+		devices[driver] = found
+	}
+	set := func(driver, what string) error {
+		if err := p.write(path.Join(driverDir, driver, what), devices[driver]); err != nil {
+			return fmt.Errorf("%s %s: %w", what, driver, err)
+		}
+		return nil
+	}
+	return p.change(ctx, l, job.BesideRebind, func(round int) error {
+		err := set(qceDriver, "unbind")
+		if err == nil && round%2 == 1 {
+			if err = set(bamDriver, "unbind"); err == nil {
+				err = set(bamDriver, "bind")
+			}
+		}
+		if err == nil {
+			err = set(qceDriver, "bind")
+		}
+		return err
+	})
+}
+
+// boundDevice is the name of the device that a driver has.
+func boundDevice(k Kernel, driver string) (string, error) {
+	links, err := k.Glob(path.Join(driverDir, driver, "*"))
+	if err != nil {
+		return "", err
+	}
+	for _, link := range links {
+		if name := path.Base(link); strings.Contains(name, ".") {
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("driver %s has no device", driver)
+}
+
+// besideReload removes both modules and loads them again.
+func besideReload(ctx context.Context, p *phaseRun, l *load) report.Case {
+	return p.change(ctx, l, job.BesideReload, func(int) error {
+		for _, m := range []string{qceModule, bamModule} {
+			if err := unload(p.env.Kernel, m); err != nil {
+				return err
+			}
+		}
+		return errors.Join(p.env.Kernel.LoadModule(bamModule), p.env.Kernel.LoadModule(qceModule))
+	})
+}
+
+// bamModule is the module of the BAM's driver.
+const bamModule = "bam_dma"
+
+// unload removes a module that may still be in use for a moment.
+func unload(k Kernel, name string) error {
+	for end := time.Now().Add(backWithin); ; time.Sleep(50 * time.Millisecond) {
+		err := k.UnloadModule(name)
+		if !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EBUSY) || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
+// change makes a change to the drivers again and again, under a load that stops
+// for it.
+func (p *phaseRun) change(ctx context.Context, l *load, name string, f func(round int) error) report.Case {
+	c := report.Case{Name: name, Status: report.Pass}
+	rounds := 0
+	for ; rounds == 0 || ctx.Err() == nil; rounds++ {
+		select {
+		case <-time.After(restPeriod):
+		case <-ctx.Done():
+		}
+		l.gate.Lock()
+		err := f(rounds)
+		if err == nil {
+			err = p.back()
+		}
+		l.gate.Unlock()
+		if err != nil {
+			failf(&c, "round %d: %v", rounds+1, err)
+			break
+		}
+	}
+	c.Metrics = map[string]float64{"rounds": float64(rounds)}
+	return c
+}
+
+// back waits until all algorithms are there again.
+func (p *phaseRun) back() error {
+	for end := time.Now().Add(backWithin); ; time.Sleep(20 * time.Millisecond) {
+		registered, err := p.env.Kernel.Algorithms()
+		if err != nil {
+			return err
+		}
+		missing := slices.DeleteFunc(slices.Clone(p.algs), func(a EngineAlgorithm) bool {
+			_, ok := byDriver(registered, a.Driver)
+			return ok
+		})
+		if len(missing) == 0 {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%s is not back", missing[0].Driver)
+		}
+	}
+}

@@ -1,0 +1,180 @@
+package suites
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/qcemu/qcemu/guest/job"
+	"github.com/qcemu/qcemu/report"
+)
+
+// contention keeps the engine busy from several threads, while the host lets
+// other execution environments use it too. Each result is compared with a
+// reference in the guest. What it does is a phase of the host's plan.
+type contention struct{}
+
+func (contention) Name() string { return "contention" }
+func (contention) About() string {
+	return "all algorithms at once while other execution environments use the engine too"
+}
+func (contention) Boot() Boot { return BootPhases }
+
+// Run runs the suite.
+func (contention) Run(ctx context.Context, env *Env) error {
+	return runPhase(ctx, env, job.Phase{Requests: 2000, Threads: 4})
+}
+
+// runPhase runs the phase of the job, or else the one given.
+func runPhase(ctx context.Context, env *Env, phase job.Phase) error {
+	if env.Job.Phase != nil {
+		phase = *env.Job.Phase
+	}
+	if phase.Requests <= 0 || phase.Threads <= 0 {
+		return fmt.Errorf("a phase needs requests and threads, not %d and %d", phase.Requests, phase.Threads)
+	}
+	algs, registered, err := phaseTarget(phase).find(env.Kernel)
+	if err != nil {
+		return err
+	}
+	version, err := ParseVersion(env.Kernel.Release())
+	if err != nil {
+		return err
+	}
+	p := &phaseRun{env: env, phase: phase, open: openClient, write: writeSysfs, hang: hangAfter}
+	for _, a := range algs {
+		_, present := byDriver(registered, a.Driver)
+		c := report.Case{Name: "open/" + a.Driver, Algorithm: a.Driver}
+		if judgeOpen(&c, openOnce(a), present, version); c.Status != report.Pass {
+			env.Report(c)
+			continue
+		}
+		p.algs = append(p.algs, a)
+	}
+	if len(p.algs) == 0 {
+		return nil
+	}
+	if phase.Beside == job.BesideReboot {
+		return p.reboot(ctx)
+	}
+	return p.run(ctx)
+}
+
+// phaseTarget is what a phase aims at.
+func phaseTarget(p job.Phase) target {
+	var t target
+	for _, name := range p.Algorithms {
+		if a, ok := AlgorithmByDriver(name); ok {
+			t = append(t, a)
+		}
+	}
+	return t
+}
+
+func writeSysfs(name, value string) error { return os.WriteFile(name, []byte(value), 0) }
+
+// hangAfter is how long the engine may serve nobody before the requests that
+// wait for it are given up. It is far longer than any request takes, even on a
+// busy machine.
+const hangAfter = 15 * time.Second
+
+// phaseRun is one run of a phase.
+type phaseRun struct {
+	env   *Env
+	phase job.Phase
+	algs  []EngineAlgorithm
+	open  func(a EngineAlgorithm, d *draws) (client, error)
+	write func(name, value string) error // into a file of sysfs
+	hang  time.Duration
+}
+
+// run keeps the engine busy and reports each algorithm's requests.
+func (p *phaseRun) run(ctx context.Context) error {
+	groups := [][]EngineAlgorithm{p.algs}
+	if p.phase.InTurn {
+		groups = nil
+		for _, a := range p.algs {
+			groups = append(groups, []EngineAlgorithm{a})
+		}
+	}
+	for i, group := range groups {
+		l := newLoad(p, group, p.phase.Requests/len(groups), uint64(i))
+		err := p.load(ctx, l)
+		for _, a := range group {
+			p.report(a, l.counts[a.Driver])
+		}
+		if errors.Is(err, errHung) {
+			return nil // the engine serves nobody any more
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// load runs a load and what is to happen beside it.
+func (p *phaseRun) load(ctx context.Context, l *load) error {
+	beside, ok := besides[p.phase.Beside]
+	if !ok {
+		return fmt.Errorf("nothing known of %q to happen beside a load", p.phase.Beside)
+	}
+	if beside == nil {
+		return l.run(ctx)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan report.Case, 1)
+	go func() { done <- beside(ctx, p, l) }()
+	err := l.run(ctx)
+	cancel() // what happens beside ends as soon as it can
+	select {
+	case c := <-done:
+		p.env.Report(c)
+	case <-time.After(p.hang):
+		if err == nil {
+			err = errHung
+		}
+		p.env.Report(report.Case{Name: p.phase.Beside, Status: report.Timeout,
+			Detail: fmt.Sprintf("not through %v after the load's end", p.hang)})
+	}
+	return err
+}
+
+// report reports the requests of one algorithm.
+func (p *phaseRun) report(a EngineAlgorithm, n *requestCount) {
+	c := report.Case{Name: "requests/" + a.Driver, Algorithm: a.Driver, Metrics: map[string]float64{
+		job.MetricRequests: float64(n.requests), job.MetricCorrupted: float64(n.corrupted),
+		job.MetricFailed: float64(n.failed), job.MetricHung: float64(n.hung),
+	}}
+	judgeCount(&c, n, p.phase.Expected)
+	p.env.Report(c)
+}
+
+// judgeCount makes an outcome of the counts. The case is an expected failure if
+// everything that went wrong was expected to.
+func judgeCount(c *report.Case, n *requestCount, e job.Expected) {
+	c.Status, c.Detail = report.Pass, n.first
+	if n.requests == 0 && n.failed == 0 && n.hung == 0 {
+		c.Status, c.Detail = report.Fail, "nothing was tried"
+		return
+	}
+	for _, w := range []struct {
+		count int
+		what  string
+		why   string
+	}{{n.corrupted, "results wrong", e.Corrupted}, {n.failed, "errors", e.Failed}, {n.hung, "requests without an end", e.Hung}} {
+		if w.count == 0 {
+			continue
+		}
+		if w.why == "" {
+			c.Status, c.Reason = report.Fail, ""
+		} else if c.Status != report.Fail {
+			c.Status, c.Reason = report.XFail, cmp.Or(c.Reason, w.why)
+		}
+		c.Detail += fmt.Sprintf("\n%d of %d: %s", w.count, n.requests+n.failed+n.hung, w.what)
+	}
+}

@@ -1,0 +1,198 @@
+package suites
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// errHung says that the engine serves nobody any more.
+var errHung = errors.New("the engine serves nobody any more")
+
+// Sizes of a load.
+const (
+	perClient   = 16 // requests with one key
+	watchLoad   = 100 * time.Millisecond
+	maxFailures = 20 // in a row, of one thread: it gives up
+)
+
+// requestCount is what came of an algorithm's requests.
+type requestCount struct {
+	requests  int // that ended with a result
+	corrupted int // of these, with a wrong one
+	failed    int // ended with an error
+	hung      int // did not end
+	first     string
+}
+
+func (n *requestCount) note(format string, args ...any) {
+	if n.first == "" {
+		n.first = "first: " + fmt.Sprintf(format, args...)
+	}
+}
+
+// load is several threads with requests of some algorithms. A driver that never
+// completes a request blocks its thread for good, out of reach of signals: such
+// threads are left behind.
+type load struct {
+	p     *phaseRun
+	algs  []EngineAlgorithm
+	seed  uint64
+	group uint64
+
+	left atomic.Int64 // requests to begin
+	ends atomic.Int64 // requests that have ended
+	gate sync.RWMutex // read by a thread that has an algorithm open, written by who needs all closed
+
+	mu      sync.Mutex
+	counts  map[string]*requestCount // by driver
+	pending map[int]string           // what each thread waits for, by its number: driver
+	closed  bool                     // given up: what still ends does not count
+}
+
+func newLoad(p *phaseRun, algs []EngineAlgorithm, requests int, group uint64) *load {
+	l := &load{p: p, algs: algs, seed: uint64(p.env.Job.Seed), group: group,
+		counts: map[string]*requestCount{}, pending: map[int]string{}}
+	l.left.Store(int64(max(requests, 1)))
+	for _, a := range algs {
+		l.counts[a.Driver] = &requestCount{}
+	}
+	return l
+}
+
+// run returns when all requests are done, or errHung.
+func (l *load) run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for i := range l.p.phase.Threads {
+		wg.Go(func() { l.thread(ctx, i) })
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+
+	tick := time.NewTicker(watchLoad)
+	defer tick.Stop()
+	ends, since, told := l.ends.Load(), time.Now(), time.Now()
+	for {
+		select {
+		case <-done:
+			return ctx.Err()
+		case <-tick.C:
+		}
+		now := l.ends.Load()
+		if time.Since(told) > time.Second {
+			told = time.Now()
+			l.p.env.Progress("%d requests done, %d to begin", now, max(l.left.Load(), 0))
+		}
+		if now != ends || !l.waiting() {
+			ends, since = now, time.Now()
+		}
+		if time.Since(since) > l.p.hang {
+			return l.giveUp()
+		}
+	}
+}
+
+// waiting reports whether a request is out.
+func (l *load) waiting() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.pending) > 0
+}
+
+// giveUp counts what is out as hung.
+func (l *load) giveUp() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	for _, driver := range l.pending {
+		n := l.counts[driver]
+		n.hung++
+		n.note("no end after %v", l.p.hang)
+	}
+	return errHung
+}
+
+// thread makes requests as long as there are any to make.
+func (l *load) thread(ctx context.Context, number int) {
+	d := &draws{rand.New(rand.NewPCG(l.seed, l.group<<32|uint64(number)))}
+	failures := 0
+	for ctx.Err() == nil && l.left.Load() > 0 && failures < maxFailures {
+		a := l.algs[d.IntN(len(l.algs))]
+		l.gate.RLock()
+		c, err := l.opened(number, a, d)
+		if err != nil {
+			l.ended(number, a, func(n *requestCount) { n.failed++; n.note("%v", err) })
+			failures++
+			l.gate.RUnlock()
+			continue
+		}
+		for i := 0; i < perClient && ctx.Err() == nil && l.left.Add(-1) >= 0; i++ {
+			if l.request(number, a, c, d) {
+				failures = 0
+			} else {
+				failures++
+			}
+		}
+		c.Close()
+		l.gate.RUnlock()
+	}
+}
+
+// opened opens an algorithm: setting a key may take the engine as well.
+func (l *load) opened(number int, a EngineAlgorithm, d *draws) (client, error) {
+	l.begins(number, a)
+	defer l.over(number)
+	return l.p.open(a, d)
+}
+
+// request makes one request and reports whether it ended without an error.
+func (l *load) request(number int, a EngineAlgorithm, c client, d *draws) bool {
+	q, err := c.draw(d)
+	if err != nil { // the reference does not know what to expect
+		l.ended(number, a, func(n *requestCount) { n.failed++; n.note("%v", err) })
+		return false
+	}
+	l.begins(number, a)
+	got, err := q.do()
+	l.over(number)
+	l.ended(number, a, func(n *requestCount) {
+		if err != nil {
+			n.failed++
+			n.note("%s: %v", q.what, err)
+			return
+		}
+		n.requests++
+		if !bytes.Equal(got, q.want) {
+			n.corrupted++
+			n.note("%s: %s", q.what, difference(got, q.want))
+		}
+	})
+	return err == nil
+}
+
+func (l *load) begins(number int, a EngineAlgorithm) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pending[number] = a.Driver
+}
+
+func (l *load) over(number int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.pending, number)
+}
+
+// ended counts what came of a request.
+func (l *load) ended(number int, a EngineAlgorithm, count func(*requestCount)) {
+	l.ends.Add(1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		count(l.counts[a.Driver])
+	}
+}
