@@ -1,0 +1,5 @@
+//go:build race
+
+package virtqueue_test
+
+const raceEnabled = true
