@@ -25,6 +25,7 @@ type Run struct {
 	Findings    []finding.Finding   `json:"findings"`
 	Antagonists []antagonist.Counts `json:"antagonists,omitempty"` // the other users of the engine
 	Integrity   []integrity.Book    `json:"integrity,omitempty"`   // what each execution environment wanted from the engine, against what it got
+	Phases      []Phase             `json:"phases,omitempty"`      // of suites that have several
 	Problems    []string            `json:"problems,omitempty"`    // why the run failed apart from test cases: a panic, an unmet requirement
 }
 

@@ -60,6 +60,11 @@ func (c *collector) Event(e job.Event) {
 			s.Error = e.Text
 			c.close("")
 		}
+	case job.Rebooting:
+		if s := c.current(e.Suite); s != nil {
+			s.Ended = true
+			c.close("")
+		}
 	case job.Failed:
 		c.failed = e.Text
 	case job.Finished:

@@ -8,6 +8,7 @@ import (
 	"github.com/qcemu/qcemu/devices/cryptoblock"
 	"github.com/qcemu/qcemu/devices/model"
 	"github.com/qcemu/qcemu/devices/record"
+	"github.com/qcemu/qcemu/devices/trace"
 	"github.com/qcemu/qcemu/report"
 	"github.com/qcemu/qcemu/vhostuser"
 	"github.com/qcemu/qcemu/vhostuser/vfiouser"
@@ -26,8 +27,9 @@ type Recording struct {
 	Origin string // of the recording, in words
 }
 
-// NewModel makes a model, with a checker.
-func NewModel(c model.Config, rec Recording) (*Model, error) {
+// NewModel makes a model, with a checker, and with further readers of its event
+// stream.
+func NewModel(c model.Config, rec Recording, sinks ...trace.Sink) (*Model, error) {
 	if c.Check == nil {
 		c.Check = &model.Check{}
 	}
@@ -35,7 +37,7 @@ func NewModel(c model.Config, rec Recording) (*Model, error) {
 		return nil, &UsageError{err}
 	}
 	m := &Model{}
-	var o model.Options
+	o := model.Options{Sinks: sinks}
 	if rec.File != "" {
 		var err error
 		m.recorder, err = record.Create(rec.File, record.NewHeader(c, rec.Origin), func(err error) { slog.Error(err.Error()) })

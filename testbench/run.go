@@ -93,14 +93,18 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 	r.report = report.Run{Started: start.UTC().Truncate(time.Second), Driver: c.Guest.Driver, SoC: c.Guest.Profile.Name,
 		EE: c.Guest.Profile.EE, Kernel: guest.Kernel.Version, QEMU: guest.QEMU.Version, Seed: c.Seed}
 	for _, b := range boots {
-		if err = r.boot(ctx, b); err != nil {
+		if b.kind == suites.BootPhases {
+			err = r.phases(ctx, b.suites)
+		} else {
+			err = r.boot(ctx, b)
+		}
+		if err != nil {
 			break
 		}
 	}
 	err = errors.Join(err, model.Close())
 	r.report.Seconds = time.Since(start).Seconds()
-	r.report.Attestation = model.Counter.Rows()
-	r.report.Findings = model.Findings.Findings()
+	r.addEngine(model)
 	r.report.Antagonists = model.Antagonists()
 	r.report.Integrity = model.Integrity()
 	for _, q := range c.Require {
@@ -115,6 +119,8 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 type bootPlan struct {
 	kind   suites.Boot
 	suites []string
+	phase  *job.Phase // nil: the suite's own
+	next   *job.Phase // after a reboot; nil: the guest is not to reboot
 }
 
 // planBoots groups suites by the boot they need.
@@ -203,6 +209,9 @@ func (r *run) machine(ctx context.Context, dir string, plan bootPlan) (*vm.Confi
 		return nil, err
 	}
 	c := r.guest.Machine(files, plan.kind)
+	if plan.next != nil {
+		c.Extra = nil // QEMU starts the guest again
+	}
 	c.BlockSocket = filepath.Join(dir, "block.sock")
 	c.ShareSocket = filepath.Join(dir, "share.sock")
 	c.Disk = filepath.Join(dir, "disk.img")
@@ -211,9 +220,18 @@ func (r *run) machine(ctx context.Context, dir string, plan bootPlan) (*vm.Confi
 
 // share is the folder of a boot, with what the guest is to do.
 func (r *run) share(plan bootPlan, socket string, col *collector) Share {
-	return Share{Dir: filepath.Join(r.Out, SharedDir), Socket: socket, OnEvent: col.Event,
+	s := Share{Dir: filepath.Join(r.Out, SharedDir), Socket: socket, OnEvent: col.Event,
 		Job: &job.Job{Driver: r.Guest.Driver, Suites: plan.suites, Seed: r.Seed,
-			SuiteTimeout: int(suiteLimit.Seconds()), ModuleDirs: r.guest.ModuleDirs}}
+			SuiteTimeout: int(suiteLimit.Seconds()), ModuleDirs: r.guest.ModuleDirs, Phase: plan.phase}}
+	if plan.phase != nil {
+		s.Job.SuiteTimeout = int(phaseLimit.Seconds())
+	}
+	if plan.next != nil {
+		next := *s.Job
+		next.Phase = plan.next
+		s.Next = &next
+	}
+	return s
 }
 
 func makeDisk(path string) error {

@@ -16,6 +16,7 @@ type Share struct {
 	Dir     string
 	Socket  string          // to which QEMU connects the guest's port
 	Job     *job.Job        // what the guest is to do; nil: the folder has it
+	Next    *job.Job        // what it is to do after it has rebooted; nil: the same
 	OnEvent func(job.Event) // takes what the guest says; may be nil
 }
 
@@ -24,7 +25,16 @@ func ServeShare(ctx context.Context, wg *sync.WaitGroup, s Share) error {
 	if s.OnEvent == nil {
 		s.OnEvent = func(job.Event) {}
 	}
-	server, err := share.New(s.Dir, s.OnEvent, func(err error) {
+	var server *share.Server
+	onEvent := func(e job.Event) {
+		if e.Type == job.Rebooting && s.Next != nil {
+			if data, err := encodeJob(s.Next); err == nil {
+				server.SetJob(data)
+			}
+		}
+		s.OnEvent(e)
+	}
+	server, err := share.New(s.Dir, onEvent, func(err error) {
 		slog.Warn("the guest wrote to its control file what is no event", "error", err)
 	})
 	if err != nil {

@@ -83,8 +83,8 @@ func (n *node) Walk(names []string) ([]p9.QID, p9.File, error) {
 			}
 			return append(qids, f.qid()), f, nil
 		}
-		if at == "." && name == job.FileName && n.server.job != nil && i == len(names)-1 {
-			f := staticfs.ReadOnlyFile(string(n.server.job))
+		if data := n.server.job.Load(); at == "." && name == job.FileName && data != nil && i == len(names)-1 {
+			f := staticfs.ReadOnlyFile(string(*data))
 			qid, _, _, err := f.GetAttr(p9.AttrMask{Mode: true})
 			return append(qids, qid), f, err
 		}

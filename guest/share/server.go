@@ -23,7 +23,7 @@ const (
 type Server struct {
 	root    *os.Root
 	control *control
-	job     []byte // content of the job file; nil: the folder's own, if it has one
+	job     atomic.Pointer[[]byte] // content of the job file; nil: the folder's own, if it has one
 	open    atomic.Int64
 	nodes   atomic.Int64
 }
@@ -41,8 +41,8 @@ func New(dir string, onEvent func(job.Event), onBad func(error)) (*Server, error
 }
 
 // SetJob makes the server show a job file (job.FileName) that is not in the
-// folder. It is called before the first connection.
-func (s *Server) SetJob(data []byte) { s.job = data }
+// folder. A later call counts for a guest that reads it anew.
+func (s *Server) SetJob(data []byte) { s.job.Store(&data) }
 
 // Close gives up the folder. It does not end connections.
 func (s *Server) Close() error { return s.root.Close() }
