@@ -233,24 +233,5 @@ func (b *BAM) Step(pipe int) {
 	if b.cfg.Timers && b.Runnable()&p.bit != 0 {
 		b.touch(p)
 	}
-	switch p.state {
-	case idle:
-		if b.fetch&^b.lock.barred&p.bit != 0 {
-			b.fetchDescriptor(p)
-		}
-	case command:
-		b.element(p)
-	case input:
-		b.feed(p)
-	case output:
-		b.drain(p)
-	case acknowledge:
-		if !b.periph.NWDAck(pipe) {
-			return
-		}
-		b.event(trace.NWDAck, p)
-		b.finish(p)
-	case closing:
-		b.finish(p)
-	}
+	b.proceed(p, 1)
 }

@@ -61,10 +61,10 @@ func (b *BAM) element(p *pipe) {
 		b.busFault(p, at, ElementSize, false, busElement, err)
 		return
 	}
-	word := binary.LittleEndian.Uint32(raw)
-	data := binary.LittleEndian.Uint32(raw[4:])
-	mask := binary.LittleEndian.Uint32(raw[8:])
-	if binary.LittleEndian.Uint32(raw[12:]) != 0 {
+	low, high := binary.LittleEndian.Uint64(raw), binary.LittleEndian.Uint64(raw[8:])
+	word, data := uint32(low), uint32(low>>32)
+	mask, reserved := uint32(high), uint32(high>>32)
+	if reserved != 0 {
 		b.complain(cmdReserved, p, 0)
 	}
 	ok := true
@@ -83,15 +83,22 @@ func (b *BAM) element(p *pipe) {
 		return
 	}
 	p.pos += ElementSize
-	if p.size-p.pos < ElementSize {
+	switch {
+	case p.size-p.pos >= ElementSize:
+	case p.flags&FlagNWD == 0:
+		b.become(p, closing)
+	default:
 		b.handedOver(p)
 	}
 }
 
-// locate finds the register that an element's 24-bit address names. Of the address only
-// the bits of a local window are decoded (§9).
+// local is where in the peripheral's registers an element's 24-bit address lies. Of the
+// address only the bits of a local window are decoded (§9).
+func (b *BAM) local(addr uint32) uint32 { return addr&b.decode - b.winBase }
+
+// locate finds the register that an element's address names, whatever the address is.
 func (b *BAM) locate(p *pipe, addr uint32) (off uint32, found, ok bool) {
-	off = addr&b.decode - b.winBase
+	off = b.local(addr)
 	if off >= b.cfg.Window.Size {
 		if addr >= b.cfg.Window.Size {
 			b.complain(cmdOutside, p, uint64(addr))
@@ -116,9 +123,12 @@ func (b *BAM) locate(p *pipe, addr uint32) (off uint32, found, ok bool) {
 
 // writeElement returns false when the pipe died of it.
 func (b *BAM) writeElement(p *pipe, addr, val, mask uint32) bool {
-	off, found, ok := b.locate(p, addr)
-	if !found {
-		return ok
+	off := b.local(addr)
+	if off >= b.cfg.Window.Size || off&3 != 0 {
+		var found, ok bool
+		if off, found, ok = b.locate(p, addr); !found {
+			return ok
+		}
 	}
 	if mask != ^uint32(0) {
 		b.complain(cmdPartialMask, p, uint64(mask))

@@ -114,10 +114,15 @@ func (b *BAM) relock() {
 	if !l.held {
 		return
 	}
-	l.blocked = 0
-	for i := range b.pipes {
-		if p := &b.pipes[i]; p.id != l.owner && !b.sharesLock(p) {
-			l.blocked |= p.bit
+	all := uint32(1)<<len(b.pipes) - 1
+	peers := b.ees[l.ee].owned // nobody else can share the lock
+	if b.cfg.Readings.SuperGroup == SuperGroupShares {
+		peers = all
+	}
+	l.blocked = all &^ b.pipes[l.owner].bit
+	for w := peers & l.blocked; w != 0; w &= w - 1 {
+		if p := &b.pipes[bits.TrailingZeros32(w)]; b.sharesLock(p) {
+			l.blocked &^= p.bit
 		}
 	}
 	for w := b.active & b.fetch & l.blocked &^ l.waiting; w != 0; w &= w - 1 {

@@ -24,9 +24,10 @@ func (b *BAM) fetchDescriptor(p *pipe) {
 		b.busFault(p, p.base+uint64(p.rd), DescriptorSize, false, busDesc, err)
 		return
 	}
-	p.word1 = binary.LittleEndian.Uint32(raw[4:])
+	desc := binary.LittleEndian.Uint64(raw)
+	p.word1 = uint32(desc >> 32)
 	high := p.word1 >> 16 & 0xFF
-	p.addr = uint64(binary.LittleEndian.Uint32(raw)) | uint64(high&b.highMask)<<32
+	p.addr = desc&0xFFFF_FFFF | uint64(high&b.highMask)<<32
 	p.size = p.word1 & 0xFFFF
 	p.flags = uint16(p.word1 >> 16 & 0xFF00)
 	p.pos = 0
@@ -193,7 +194,7 @@ func (b *BAM) finish(p *pipe) {
 		if p.eot {
 			flags |= FlagEOT
 		}
-	} else if flags&FlagCMD != 0 {
+	} else if flags&(FlagLOCK|FlagUNLOCK) != 0 {
 		b.locksAtEnd(p)
 	}
 	if b.sink != nil {
@@ -210,7 +211,9 @@ func (b *BAM) finish(p *pipe) {
 	var events uint32
 	if p.rd != p.tail {
 		b.fetch |= p.bit
-		b.queue(p)
+		if b.lock.blocked&p.bit != 0 {
+			b.queue(p)
+		}
 	} else {
 		events = IRQOutOfDesc
 	}

@@ -27,8 +27,18 @@ func (e *Engine) Write(by trace.Master, off, val uint32) {
 func (e *Engine) ReadReg(by trace.Master, off uint32) uint32 { return e.read(by, off) }
 
 // WriteReg is a register write by a command element; bits that mask does not
-// have keep their value.
-func (e *Engine) WriteReg(by trace.Master, off, val, mask uint32) { e.write(by, off, val, mask) }
+// have keep their value. A request is some thirty of them: nearly all are plain
+// ones, into an idle engine.
+func (e *Engine) WriteReg(by trace.Master, off, val, mask uint32) {
+	if e.sink == nil && e.op.phase == idle && off < WindowSize && off&3 == 0 {
+		if b := e.banks[e.entry[off/4]]; b != nil && b.role == stored {
+			e.count(by)
+			e.store(b, by, off, val, mask)
+			return
+		}
+	}
+	e.write(by, off, val, mask)
+}
 
 // foreignCPU handles an access of a CPU while another EE holds the lock, and
 // reports whether it stops there.
@@ -51,8 +61,8 @@ func (e *Engine) foreignCPU(by trace.Master, off uint32) bool {
 // one that the model does not have.
 func (e *Engine) bank(by trace.Master, off uint32, shown uint64, read bool) *Bank {
 	if off < WindowSize {
-		if i := e.entry[off/4]; i != 0 {
-			return &Registers[i-1]
+		if b := e.banks[e.entry[off/4]]; b != nil {
+			return b
 		}
 	}
 	e.countUnmodelled(by, off, shown, read)
@@ -144,45 +154,46 @@ func (e *Engine) write(by trace.Master, off, val, mask uint32) {
 	}
 	if e.sink != nil {
 		e.emit(trace.RegWrite, by, off, shown)
-		if rest := val & mask &^ b.Implemented(); rest != 0 && !b.Secret {
+		if rest := val & mask &^ b.implemented; rest != 0 && !b.Secret {
 			e.note(ruleReserved, by, off, 0, uint64(rest))
 		}
 	}
-	if b.Off == DataIn0 {
+	if b.role == dataPort {
 		e.pioWrite(by, off, val)
 		return
 	}
 	if off != Version {
 		e.count(by)
 	}
-	switch {
-	case off == GoProc || off == GoProcQCKey || off == GoProcOEMKey:
-		e.start(by, off, val&mask&b.Implemented())
-		return
-	case off == Status:
-		e.writeStatus(val | ^mask)
-		e.busyWrite(by, off, shown)
-		return
-	case off == Status2:
-		e.writeStatus2(val | ^mask)
-		e.busyWrite(by, off, shown)
-		return
-	case b.Access == reg.RO:
-		if off != Version {
-			e.note(ruleReadOnly, by, off, 0, shown)
-		}
-		e.busyWrite(by, off, shown)
+	if b.role != stored {
+		e.act(b, by, off, val, mask, shown)
 		return
 	}
-	if e.busyWrite(by, off, shown) && e.rd[rdBusyWrite] == busyWriteDropped {
+	if e.op.phase != idle && e.busyWrite(by, off, shown) && e.rd[rdBusyWrite] == busyWriteDropped {
 		return
 	}
 	e.store(b, by, off, val, mask)
 }
 
+// act is a write to a register that does not simply keep what is written.
+func (e *Engine) act(b *Bank, by trace.Master, off, val, mask uint32, shown uint64) {
+	switch {
+	case b.role == starts:
+		e.start(by, off, val&mask&b.implemented)
+		return
+	case off == Status:
+		e.writeStatus(val | ^mask)
+	case off == Status2:
+		e.writeStatus2(val | ^mask)
+	case off != Version:
+		e.note(ruleReadOnly, by, off, 0, shown)
+	}
+	e.busyWrite(by, off, shown)
+}
+
 // store puts a value into the register file.
 func (e *Engine) store(b *Bank, by trace.Master, off, val, mask uint32) {
-	val &= b.Implemented()
+	val &= b.implemented
 	i := off / 4
 	if b.String {
 		val, mask = e.ordered(val), e.ordered(mask)

@@ -14,7 +14,8 @@ type Engine struct {
 	ev   trace.Event // the one that is being emitted
 
 	// Register file, by word offset.
-	entry  [windowWords]uint8 // index of the bank in Registers, plus 1; 0: unmodelled
+	entry  [windowWords]uint8 // index of the bank in banks
+	banks  [256]*Bank         // of Registers; the first is nil: unmodelled
 	r      [windowWords]uint32
 	writer [windowWords]uint8 // EE of the last write plus 1; 0: not written
 
@@ -97,6 +98,7 @@ func New(cfg Config, sink trace.Sink) *Engine {
 		if b.Since > cfg.Version {
 			continue
 		}
+		e.banks[i+1] = b
 		for n := range b.Count {
 			e.entry[b.Off/4+uint32(n)] = uint8(i + 1)
 		}

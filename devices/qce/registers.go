@@ -16,14 +16,47 @@ type Bank struct {
 	// write (datasheet §15).
 	String bool
 	reg.Register
+
+	// What each write needs to know.
+	implemented uint32 // Implemented()
+	role        role
 }
 
-func one(off uint32, r reg.Register) Bank { return Bank{Off: off, Count: 1, Register: r} }
+// role says what becomes of a write to a register.
+type role uint8
 
-func words(off uint32, n int, r reg.Register) Bank { return Bank{Off: off, Count: n, Register: r} }
+const (
+	stored   role = iota
+	dataPort      // input by registers
+	starts        // GO
+	cleared       // STATUS and STATUS2: the engine's own bits
+	fixed         // read-only
+)
+
+func roleOf(off uint32, a reg.Access) role {
+	switch {
+	case off == DataIn0:
+		return dataPort
+	case IsGo(off):
+		return starts
+	case off == Status || off == Status2:
+		return cleared
+	case a.ReadOnly():
+		return fixed
+	}
+	return stored
+}
+
+func one(off uint32, r reg.Register) Bank { return words(off, 1, r) }
+
+func words(off uint32, n int, r reg.Register) Bank {
+	return Bank{Off: off, Count: n, Register: r, implemented: r.Implemented(), role: roleOf(off, r.Access)}
+}
 
 func text(off uint32, n int, r reg.Register) Bank {
-	return Bank{Off: off, Count: n, String: true, Register: r}
+	b := words(off, n, r)
+	b.String = true
+	return b
 }
 
 func since(version uint32, b Bank) Bank {

@@ -139,17 +139,18 @@ func (e *Engine) latch(off, val uint32) {
 	e.op.iv, e.op.authIV, e.op.byteCnt = c.IV, c.AuthIV, c.ByteCnt
 }
 
-// bytes reads a bank of string registers.
+// bytes reads a bank of string registers: an even number of words.
 func (e *Engine) bytes(p []byte, off uint32) {
-	for i := 0; i < len(p); i += 4 {
-		binary.BigEndian.PutUint32(p[i:], e.r[off/4+uint32(i/4)])
+	for w := e.r[off/4:]; len(p) >= 8; p, w = p[8:], w[2:] {
+		binary.BigEndian.PutUint64(p, uint64(w[0])<<32|uint64(w[1]))
 	}
 }
 
-// setBytes writes a bank of string registers.
+// setBytes writes such a bank.
 func (e *Engine) setBytes(off uint32, p []byte) {
-	for i := 0; i < len(p); i += 4 {
-		e.r[off/4+uint32(i/4)] = binary.BigEndian.Uint32(p[i:])
+	for w := e.r[off/4:]; len(p) >= 8; p, w = p[8:], w[2:] {
+		v := binary.BigEndian.Uint64(p)
+		w[0], w[1] = uint32(v>>32), uint32(v)
 	}
 }
 

@@ -43,10 +43,10 @@ func Bit(n uint8, name, doc string) Field { return Field{Name: name, Hi: n, Lo: 
 func Bits(hi, lo uint8, name, doc string) Field { return Field{Name: name, Hi: hi, Lo: lo, Doc: doc} }
 
 // Mask returns the field's bits in place.
-func (f Field) Mask() uint32 { return uint32(uint64(1)<<(f.Hi-f.Lo+1)-1) << f.Lo }
+func (f Field) Mask() uint32 { return ^uint32(0) >> (31 - (f.Hi-f.Lo)&31) << (f.Lo & 31) }
 
 // Get extracts the field from a register value.
-func (f Field) Get(v uint32) uint32 { return (v & f.Mask()) >> f.Lo }
+func (f Field) Get(v uint32) uint32 { return v << (31 - f.Hi&31) >> (31 - (f.Hi-f.Lo)&31) }
 
 // Register describes one register, or a bank of Count equal ones.
 type Register struct {

@@ -1,0 +1,106 @@
+package bam
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"github.com/qcemu/qcemu/devices/trace"
+)
+
+// Run lets pipes make at most n steps, each time the first of those that can, and returns
+// how many they were; fewer than n when none can go on. It is what Runnable and Step are
+// to a caller that has no choice to make, without asking for each step who can make it.
+func (b *BAM) Run(n int) (steps int) {
+	for steps < n {
+		p := b.next()
+		if p == nil {
+			break
+		}
+		if b.cfg.Timers {
+			b.touch(p)
+		}
+		steps += b.proceed(p, n-steps)
+	}
+	return steps
+}
+
+// next is the first pipe that can make a step, nil if there is none.
+func (b *BAM) next() *pipe {
+	ready := b.exec | b.fetch&^b.lock.barred
+	for w := (ready | b.poll) & b.active; w != 0; w &= w - 1 {
+		if p := &b.pipes[bits.TrailingZeros32(w)]; ready&p.bit != 0 || b.served(p) {
+			return p
+		}
+	}
+	return nil
+}
+
+// proceed lets an active pipe make a step, and up to n as long as it surely is the first
+// that can make the next one: it needs nothing of the peripheral then, and no pipe before
+// it may be able to go on.
+func (b *BAM) proceed(p *pipe, n int) (steps int) {
+	for {
+		switch p.state {
+		case idle:
+			if b.fetch&^b.lock.barred&p.bit != 0 {
+				steps += b.plainWrites(p, n-steps-1)
+				b.fetchDescriptor(p)
+			}
+		case command:
+			b.element(p)
+		case input:
+			b.feed(p)
+		case output:
+			b.drain(p)
+		case acknowledge:
+			if !b.periph.NWDAck(int(p.id)) {
+				return steps
+			}
+			b.event(trace.NWDAck, p)
+			b.finish(p)
+		case closing:
+			b.finish(p)
+		}
+		steps++
+		ready := b.exec | b.fetch&^b.lock.barred
+		if steps >= n || (ready&p.bit|(ready|b.poll)&(p.bit-1))&b.active != p.bit {
+			return steps
+		}
+	}
+}
+
+// plainWrites makes the steps of a row of descriptors that are nothing but one register
+// write each, as the series makes some thirty of for a request: fetch, element and end of
+// each at once. What it does not know to be such a descriptor it leaves where it is. It
+// does nothing where somebody could tell the difference: with a reader of the event stream
+// or a look-out for changes, with a pipe that may come first, for the last descriptor,
+// whose end is an event, or with less than n steps to make.
+func (b *BAM) plainWrites(p *pipe, n int) (steps int) {
+	const stepsOfEach = 3
+	const plain = FlagCMD<<16 | ElementSize
+	if n < stepsOfEach || b.sink != nil || p.shadow != nil || !b.cmdEnable || p.producer() ||
+		b.active&(p.bit-1) != 0 || b.lock.waiting&p.bit != 0 {
+		return 0
+	}
+	for raw := b.buf[:]; steps+stepsOfEach <= n; steps += stepsOfEach {
+		next := p.rd + DescriptorSize
+		if next >= p.ring {
+			next = 0
+		}
+		if next == p.tail || p.mem.Read(p.base+uint64(p.rd), raw[:DescriptorSize]) != nil {
+			break
+		}
+		desc := binary.LittleEndian.Uint64(raw)
+		if desc>>32 != plain || p.mem.Read(desc&0xFFFF_FFFF, raw[:ElementSize]) != nil {
+			break
+		}
+		low, high := binary.LittleEndian.Uint64(raw), binary.LittleEndian.Uint64(raw[8:])
+		off := b.local(uint32(low & 0xFFFFFF))
+		if low>>24&0xFF != CommandWrite || high != 0xFFFF_FFFF || off >= b.cfg.Window.Size || off&3 != 0 {
+			break
+		}
+		b.periph.WriteReg(p.by, off, uint32(low>>32), ^uint32(0))
+		p.rd = next
+	}
+	return steps
+}

@@ -1,0 +1,195 @@
+package bam_test
+
+import (
+	"fmt"
+	"hash/crc32"
+	"math/bits"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/qcemu/qcemu/devices/bam"
+	"github.com/qcemu/qcemu/devices/bam/bamtest"
+	"github.com/qcemu/qcemu/devices/trace"
+)
+
+// stepwise makes at most n steps as Run must.
+func stepwise(b *bam.BAM, n int) (steps int) {
+	for ; steps < n; steps++ {
+		m := b.Runnable()
+		if m == 0 {
+			break
+		}
+		b.Step(bits.TrailingZeros32(m))
+	}
+	return steps
+}
+
+// program is what two EEs with a pipe pair each do to a BAM, by chance: mostly rows of
+// register writes as the series has them, with everything else in between.
+type program struct {
+	*rig
+	rng    *rand.Rand
+	rx, tx [2]*bamtest.Ring
+}
+
+func newProgram(t *testing.T, seed uint64, traced bool) *program {
+	rng := rand.New(rand.NewPCG(seed, 11))
+	cfg := bam.Config{Owners: []uint8{2: 0, 3: 0, 4: uint8(rng.IntN(2)), 5: 1}, Burst: rng.IntN(70), Timers: rng.IntN(2) == 0}
+	cfg.Owners[5] = cfg.Owners[4]
+	p := &program{rng: rng}
+	if traced {
+		p.rig = newTraced(t, cfg)
+	} else {
+		p.rig = newRig(t, cfg)
+	}
+	for i := range p.rx {
+		ee := int(cfg.Owners[2+2*i])
+		p.rx[i] = p.ringOf(ee, 2+2*i, uint64(i)*0x2000, uint32(9+rng.IntN(60))*8)
+		p.tx[i] = p.ringOf(ee, 3+2*i, uint64(i)*0x2000+0x1000, uint32(9+rng.IntN(60))*8)
+		p.rx[i].Group, p.tx[i].Group = uint32(i), uint32(i)
+		p.rx[i].Init(uint32(rng.IntN(256)))
+		p.tx[i].Init(uint32(rng.IntN(256)))
+	}
+	return p
+}
+
+// element is mostly a plain write.
+func (p *program) element() bamtest.Element {
+	e := write(uint32(p.rng.IntN(0x40))*4, p.rng.Uint32())
+	switch p.rng.IntN(20) {
+	case 0:
+		e.Addr++ // unaligned
+	case 1:
+		e.Addr = p.rng.Uint32() & 0xFFFFFF
+	case 2:
+		e.Mask = p.rng.Uint32()
+	case 3:
+		e.Command = uint32(p.rng.IntN(6))
+		e.Data = ramBase + 0x60000 + uint32(p.rng.IntN(0x1000))
+		e.Mask = 0
+	}
+	return e
+}
+
+// push adds some descriptors to the rings of a pair.
+func (p *program) push(pair int) {
+	at := code + uint64(pair)*0x4000
+	for range p.rng.IntN(8) {
+		at += 0x40
+		p.rx[pair].Elements(at, p.element(), p.element())
+		d := buf(at, 16, bam.FlagCMD)
+		switch p.rng.IntN(12) {
+		case 0:
+			d.Flags |= bam.FlagLOCK
+		case 1:
+			d.Flags |= bam.FlagUNLOCK | bam.FlagINT
+		case 2:
+			d.Size = uint32(p.rng.IntN(40))
+		case 3:
+			d.Flags |= uint32(p.rng.IntN(256)) << 8
+		case 4:
+			d = buf(data+uint64(p.rng.IntN(0x1000)), uint32(p.rng.IntN(100)), bam.FlagEOT|bam.FlagNWD)
+		case 5:
+			d.Addr = uint64(p.rng.Uint32())
+		}
+		p.rx[pair].Push(d)
+	}
+	for range p.rng.IntN(3) {
+		p.tx[pair].Push(buf(ramBase+0x50000+uint64(p.rng.IntN(0x1000)), uint32(1+p.rng.IntN(100)), uint32(p.rng.IntN(2))*bam.FlagEOT))
+	}
+}
+
+// act is something that software does between steps.
+func (p *program) act() {
+	pair := p.rng.IntN(2)
+	rx, tx := p.rx[pair], p.tx[pair]
+	switch p.rng.IntN(30) {
+	case 0:
+		rx.Write(bam.PRst, 1)
+		rx.Tail = 0
+		rx.Init(0x3F)
+	case 1:
+		tx.Write(bam.PRst, 1)
+		tx.Tail = 0
+		tx.Init(0x3F)
+	case 2:
+		rx.Write(bam.PHalt, uint32(p.rng.IntN(2)))
+	default:
+		p.push(pair)
+		tx.Publish()
+		rx.Publish()
+		rx.Write(bam.PIRQClr, p.rng.Uint32())
+	}
+}
+
+// seen is all that software and the peripheral can tell of it.
+type seen struct {
+	Steps     int
+	Registers []uint32
+	Memory    uint32 // checksum of the rings and of where data goes
+	Periph    string
+	Lines     [bam.MaxEEs]bamtest.Line
+	Events    []trace.Event
+}
+
+func (p *program) seen(steps int) seen {
+	s := seen{Steps: steps, Memory: crc32.ChecksumIEEE(p.mem.Bytes(ramBase, 0x4000)) ^ crc32.ChecksumIEEE(p.mem.Bytes(ramBase+0x50000, 0x12000)), Periph: fmt.Sprint(p.loop.Regs[:0x100/4]), Lines: p.lines}
+	if p.rec != nil {
+		s.Events = append(s.Events, p.rec.Events...) // before the reads below
+		p.rec.Events = p.rec.Events[:0]
+	}
+	for _, r := range append(p.rx[:], p.tx[:]...) {
+		for _, reg := range []bam.Reg{bam.PCtrl, bam.PHalt, bam.PIRQStts, bam.PSWOfsts, bam.PEvntReg, bam.PCnsmrSdbnd, bam.PPrdcrSdbnd, bam.PPSMCntxt2, bam.PPSMCntxt3} {
+			s.Registers = append(s.Registers, r.Read(reg))
+		}
+	}
+	return s
+}
+
+// Run does what Runnable and Step do, step for step, watched or not.
+func TestRunIsSteps(t *testing.T) {
+	rows := 0
+	for seed := range uint64(60) {
+		traced := seed%4 == 0
+		a, b := newProgram(t, seed, traced), newProgram(t, seed, traced)
+		for i := range 40 {
+			a.act()
+			b.act()
+			n := a.rng.IntN(60)
+			b.rng.IntN(60)
+			made := stepwise(a.bam, n)
+			if diff := cmp.Diff(a.seen(made), b.seen(b.bam.Run(n))); diff != "" {
+				t.Fatalf("seed %d, round %d, %d steps (-Step +Run):\n%s", seed, i, n, diff)
+			}
+			if a.mem.Reads != b.mem.Reads {
+				rows++ // Run has looked at a descriptor that is not plain
+			}
+		}
+	}
+	if rows == 0 {
+		t.Error("no row of plain writes was ever tried")
+	}
+}
+
+// What Run is told to do at most, it does not exceed in a row of plain writes either.
+func TestRunStopsInARow(t *testing.T) {
+	for n := range 30 {
+		r := newRig(t, bam.Config{})
+		rx := r.ring(2, 0, 0x800)
+		rx.Init(0)
+		for i := range 8 {
+			rx.Elements(code+uint64(i)*16, write(uint32(i)*4, uint32(i)+1))
+			rx.Push(buf(code+uint64(i)*16, 16, bam.FlagCMD))
+		}
+		rx.Publish()
+		want := min(n, 24)
+		if got := r.bam.Run(n); got != want {
+			t.Errorf("Run(%d) made %d steps, want %d", n, got, want)
+		}
+		if got, done := rx.Read(bam.PSWOfsts)&0xFFFF, uint32(want/3*8); got != done {
+			t.Errorf("after %d steps the pipe is at %#x, want %#x", want, got, done)
+		}
+	}
+}
