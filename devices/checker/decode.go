@@ -1,6 +1,10 @@
 package checker
 
-import "github.com/qcemu/qcemu/devices/bam"
+import (
+	"sync"
+
+	"github.com/qcemu/qcemu/devices/bam"
+)
 
 // action is what the checker does about a BAM register.
 type action struct {
@@ -27,14 +31,23 @@ var watched = map[bam.Reg]regKind{
 	bam.IRQSrcsEE: irqSources, bam.IRQSrcsMskEE: irqMask,
 }
 
+// tables are the decode tables of the register layouts, made when first used.
+var tables [bam.V20 + 1]struct {
+	once  sync.Once
+	table []action
+}
+
 // actions is the decode table of a register layout.
 func actions(l bam.Layout) []action {
-	table := make([]action, l.Window(bam.MaxPipes)/4)
-	for i := range table {
-		reg, pipe, ee := l.Decode(uint32(i) * 4)
-		table[i] = action{watched[reg], uint8(max(pipe, ee, 0))}
-	}
-	return table
+	t := &tables[l]
+	t.once.Do(func() {
+		t.table = make([]action, l.Window(bam.MaxPipes)/4)
+		for i := range t.table {
+			reg, pipe, ee := l.Decode(uint32(i) * 4)
+			t.table[i] = action{watched[reg], uint8(max(pipe, ee, 0))}
+		}
+	})
+	return t.table
 }
 
 // at is the action for an offset.

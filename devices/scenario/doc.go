@@ -12,7 +12,7 @@
 // Numbers are decimal, or hexadecimal with 0x. Addresses are numbers or the name
 // of a place, with an offset: RXFIFO, TXFIFO, CODE (command elements), IN and OUT
 // (data), END (behind the last byte of memory), "IN+0x20". Each side has its own
-// memory of 1 MiB at 0x80000000.
+// memory of 256 KiB at 0x80000000.
 //
 // The block:
 //

@@ -5,13 +5,13 @@ import "github.com/qcemu/qcemu/devices/bus"
 // Every side's memory.
 const (
 	ramBase = 0x8000_0000
-	ramSize = 0x10_0000
+	ramSize = 0x4_0000
 )
 
 // places are the named addresses.
 var places = map[string]uint64{
-	"RXFIFO": ramBase, "TXFIFO": ramBase + 0x1_0000, "CODE": ramBase + 0x2_0000,
-	"IN": ramBase + 0x4_0000, "OUT": ramBase + 0x8_0000, "END": ramBase + ramSize,
+	"RXFIFO": ramBase, "TXFIFO": ramBase + 0x8000, "CODE": ramBase + 0x1_0000,
+	"IN": ramBase + 0x2_0000, "OUT": ramBase + 0x3_0000, "END": ramBase + ramSize,
 }
 
 // memory is what a side's pipes master.

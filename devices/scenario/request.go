@@ -84,7 +84,7 @@ func newRequest(alg, dir string, n int, salt byte) (request, error) {
 	return make(dir == "enc", pattern(n, 9^salt), salt), nil
 }
 
-const maxInput = 0x2_0000
+const maxInput = 0x8000
 
 // pattern is n bytes that look like none of the others.
 func pattern(n int, seed byte) []byte {

@@ -53,3 +53,17 @@ func TestEveryRule(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkScenario(b *testing.B) {
+	list, err := All()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		for _, s := range list {
+			if _, err := s.Run(nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
