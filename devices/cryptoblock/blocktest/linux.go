@@ -55,6 +55,7 @@ type ring struct {
 }
 
 // New returns a client that has set its pipes up. The block should be Manual.
+// A profile with another EE and another pipe pair puts it at that place.
 func New(b *cryptoblock.Block, p *cryptoblock.Profile) *Linux {
 	layout, err := bam.ParseLayout(p.Layout)
 	if err != nil {
@@ -62,7 +63,7 @@ func New(b *cryptoblock.Block, p *cryptoblock.Profile) *Linux {
 	}
 	l := &Linux{Block: b, Profile: *p, Mem: bamtest.NewMemory(ramBase, ramSize), layout: layout,
 		rx: ring{pipe: p.RXPipe(), base: rxFIFO}, tx: ring{pipe: p.TXPipe(), base: txFIFO}}
-	b.Attach(l.Mem, &l.Line)
+	b.Port(p.EE).Attach(l.Mem, &l.Line)
 	l.Init()
 	return l
 }
