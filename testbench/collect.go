@@ -15,6 +15,7 @@ import (
 type collector struct {
 	begin func(suite string) // tells the counters that a suite begins; "" that none runs
 	out   *progress.Printer
+	phase string // of a suite that has several, "" for none
 
 	mu       sync.Mutex
 	suites   []report.Suite
@@ -43,7 +44,7 @@ func (c *collector) Event(e job.Event) {
 		c.close("the next suite began before this one ended")
 		c.suites = append(c.suites, report.Suite{Name: e.Suite})
 		c.running, c.started = true, time.Now()
-		c.step = c.out.Begin("suite %s", e.Suite)
+		c.step = c.out.Begin("suite %s", e.Suite+c.where())
 		c.begin(e.Suite)
 	case job.CaseDone:
 		if s := c.current(e.Suite); s != nil && e.Case != nil {
@@ -70,6 +71,14 @@ func (c *collector) Event(e job.Event) {
 	case job.Finished:
 		c.finished = true
 	}
+}
+
+// where names the phase behind a suite's name.
+func (c *collector) where() string {
+	if c.phase == "" {
+		return ""
+	}
+	return ", " + c.phase
 }
 
 // current returns the running suite if it has this name.

@@ -137,7 +137,7 @@ func (r *run) onePhase(ctx context.Context, suite *report.Suite, plan *phasePlan
 func (r *run) bootPhase(ctx context.Context, suite string, plan *phasePlan) (boots int, err error) {
 	guest := plan.guest
 	for {
-		if err := r.boot(ctx, bootPlan{kind: suites.BootPhases, suites: []string{suite}, phase: &guest, next: plan.next}); err != nil {
+		if err := r.boot(ctx, bootPlan{kind: suites.BootPhases, suites: []string{suite}, phase: &guest, title: plan.name, next: plan.next}); err != nil {
 			return boots, err
 		}
 		boots++

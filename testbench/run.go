@@ -120,6 +120,7 @@ type bootPlan struct {
 	kind   suites.Boot
 	suites []string
 	phase  *job.Phase // nil: the suite's own
+	title  string     // of the phase
 	next   *job.Phase // after a reboot; nil: the guest is not to reboot
 }
 
@@ -182,7 +183,8 @@ func (r *run) boot(ctx context.Context, plan bootPlan) error {
 		return err
 	}
 
-	step := r.Guest.Progress.Begin("boot for %s (driver %s, SoC %s)", strings.Join(plan.suites, ", "), r.Guest.Driver, r.Guest.Profile.Name)
+	col.phase = plan.title
+	step := r.Guest.Progress.Begin("boot for %s (driver %s, SoC %s)", strings.Join(plan.suites, ", ")+col.where(), r.Guest.Driver, r.Guest.Profile.Name)
 	con := &console{w: r.console, alive: col.alive}
 	m, err := vm.Start(r.guest.QEMU, machine, con)
 	if err != nil {
