@@ -57,6 +57,7 @@ func TestComplaints(t *testing.T) {
 	lines := logLines(strings.Join([]string{
 		"qcrypto 1003a000.crypto: Crypto device found, version 5.5.0",
 		"WARNING: CPU: 1 PID: 61 at crypto/testmgr.c:5928 alg_test+0x4e8/0x5f8",
+		"DMA-API: debugging enabled by kernel config",
 		"alg: extra crypto tests enabled.  This is intended for developer use only.",
 		"WARNING: CPU: 0 PID: 9 at drivers/dma/qcom/bam_dma.c:700 bam_dma_terminate_all+0x10/0x80",
 		"Unable to handle kernel NULL pointer dereference at virtual address 0000000000000008",
