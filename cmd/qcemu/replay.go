@@ -11,7 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/qcemu/qcemu/devices/cryptoblock"
 	"github.com/qcemu/qcemu/devices/finding"
+	"github.com/qcemu/qcemu/devices/model"
 	"github.com/qcemu/qcemu/devices/record"
 	"github.com/qcemu/qcemu/progress"
 	"github.com/qcemu/qcemu/report"
@@ -175,6 +177,9 @@ func (f *replayFlags) vary(ctx context.Context, path string) error {
 	choice, err := parseReadings(f.readings)
 	if err != nil {
 		return err
+	}
+	if err := (&model.Config{SoC: cryptoblock.DefaultSoC, Readings: choice}).Validate(); err != nil {
+		return usagef("--reading: %w", err)
 	}
 	before, err := replayFile(ctx, path)
 	if err != nil {

@@ -31,7 +31,7 @@ func Print(ctx context.Context, w io.Writer, r *Reader, span Span) error {
 	writeHeader(out, &r.Header)
 	t := printer{w: out, profile: p, span: span}
 	for {
-		if t.number%1024 == 0 && ctx.Err() != nil {
+		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		n, err := r.take()

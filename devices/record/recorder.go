@@ -20,14 +20,16 @@ import (
 // inside the model and hardly ever makes it wait. A goroutine compresses and
 // writes; it has so many buffers, and no more.
 type Recorder struct {
-	path   string
-	file   *os.File
-	failed func(error)
-	began  time.Time // zero: no times are kept
-	open   bool      // the books are not closed: the recording ends before the run does
-	free   chan []byte
-	full   chan chunk
-	done   chan struct{} // closed when the goroutine has ended
+	path     string
+	file     *os.File
+	failed   func(error)
+	began    time.Time     // zero: no times are kept
+	open     bool          // the books are not closed: the recording ends before the run does
+	stall    time.Duration // how long the model may have to wait for a buffer
+	patience time.Duration // how long Close waits for the disk
+	free     chan []byte
+	full     chan chunk
+	done     chan struct{} // closed when the goroutine has ended
 
 	telling sync.WaitGroup // calls of failed
 
@@ -53,8 +55,9 @@ type chunk struct {
 }
 
 const (
-	buffers    = 32 // of about chunkSize: what a slow disk may lag behind
-	maxStall   = time.Second
+	buffers    = 32          // of about chunkSize: what a slow disk may lag behind
+	maxStall   = time.Second // a guest that waits for 5 s is broken
+	maxWait    = time.Minute
 	flushEvery = 250 * time.Millisecond
 )
 
@@ -90,7 +93,7 @@ func create(path string, h Header, failed func(error)) (*Recorder, error) {
 			return nil, err
 		}
 	}
-	r := &Recorder{path: path, file: file, failed: failed, pack: newPacker(),
+	r := &Recorder{path: path, file: file, failed: failed, pack: newPacker(), stall: maxStall, patience: maxWait,
 		free: make(chan []byte, buffers), full: make(chan chunk, buffers), done: make(chan struct{})}
 	if err := r.head(h); err != nil {
 		file.Close()
@@ -221,7 +224,7 @@ func (r *Recorder) next() {
 	select {
 	case fresh = <-r.free:
 	default:
-		t := time.NewTimer(maxStall)
+		t := time.NewTimer(r.stall)
 		defer t.Stop()
 		select {
 		case fresh = <-r.free:
@@ -370,7 +373,11 @@ func (r *Recorder) Close(m *model.Model) error {
 		r.full <- chunk{dataChunk, last}
 	}
 	close(r.full)
-	<-r.done
+	select {
+	case <-r.done:
+	case <-time.After(r.patience):
+		return fmt.Errorf("recording %s: the disk does not answer", r.path)
+	}
 	r.telling.Wait()
 	if whole && r.good >= 0 && err == nil {
 		err = r.tail(tail{Entries: entries, Digest: digest})

@@ -47,7 +47,7 @@ func Replay(ctx context.Context, r *Reader, sinks ...trace.Sink) (*Result, error
 		return nil, err
 	}
 	for p.err == nil {
-		if p.Entries%256 == 0 && ctx.Err() != nil {
+		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		p.step()
@@ -85,7 +85,8 @@ type player struct {
 	writes uint64 // of the entry that is being made
 	sum    uint32
 	ended  bool
-	err    error // why the replay is over
+	others uint64 // for Shrink: the entry that shows somebody else's finding
+	err    error  // why the replay is over
 }
 
 var errDiverged = errors.New("diverged")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/qcemu/qcemu/devices/bus"
 	"github.com/qcemu/qcemu/devices/cryptoblock"
+	"github.com/qcemu/qcemu/devices/model"
 )
 
 // session is a whole recording in memory.
@@ -54,7 +55,7 @@ var ErrTooLong = errors.New("the recording is too long for this: it does not fit
 func load(ctx context.Context, r *Reader, last uint64) (*session, error) {
 	s := &session{header: r.Header}
 	for {
-		if len(s.items)%1024 == 0 && ctx.Err() != nil {
+		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		n, err := r.take()
@@ -135,3 +136,34 @@ func (s *session) bytes(a *access) []byte {
 	}
 	return s.data[a.data : a.data+int(a.size)]
 }
+
+// A session is a Tap: it can be made of what a model does as well.
+var _ model.Tap = (*session)(nil)
+
+// Enter implements cryptoblock.Tap.
+func (s *session) Enter(e *cryptoblock.Entry) { s.add(&rec{kind: kind(kindOf(e.Kind)), entry: *e}) }
+
+// Leave implements cryptoblock.Tap.
+func (s *session) Leave(e *cryptoblock.Entry) { s.add(&rec{kind: leaveRec, value: e.Value}) }
+
+// MemoryRead implements cryptoblock.Tap.
+func (s *session) MemoryRead(pipe int, addr uint64, p []byte, err error) {
+	n := rec{kind: fetchRec, pipe: pipe, addr: addr, size: len(p), data: p}
+	if err != nil {
+		n.kind, n.data, n.reason = faultRec, nil, faultOf(err)
+	}
+	s.add(&n)
+}
+
+// MemoryWrite implements cryptoblock.Tap.
+func (s *session) MemoryWrite(pipe int, addr uint64, p []byte, err error) {
+	if err != nil {
+		s.add(&rec{kind: faultRec, write: true, pipe: pipe, addr: addr, size: len(p), reason: faultOf(err)})
+	}
+}
+
+// Begin implements model.Tap.
+func (s *session) Begin(suite string) { s.add(&rec{kind: suiteRec, suite: suite}) }
+
+// End implements model.Tap.
+func (s *session) End() { s.ended = true }

@@ -31,10 +31,10 @@ func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("the recording does not show %s; it shows %s", e.Finding, strings.Join(e.Shown, ", "))
 }
 
-// Shrink writes a recording to path that still shows a finding, of the
-// execution environment that was the first to cause it, but no entry more than
-// that needs: without any one of them the finding is gone. What the pipes read
-// in entries that are left out is read in others, if it is needed. The result
+// Shrink writes a recording to path that still shows a finding, but no entry
+// more than that needs: without any one of them the finding is gone. It is
+// Linux's finding, if Linux is among those who caused it. What the pipes read in
+// entries that are left out is read in others, if it is needed. The result
 // depends on the recording alone.
 //
 // open opens the recording, from its beginning.
@@ -44,6 +44,30 @@ func Shrink(ctx context.Context, open func() (io.ReadCloser, error), finding, pa
 	if err != nil {
 		return nil, err
 	}
+	s, err := loadFrom(ctx, open, last)
+	if err != nil {
+		return nil, err
+	}
+	s.ended = last == 0 // it comes up when the books are closed
+	h := &shrinker{variant: newVariant(s, s.header.Config), watch: w, tell: tell}
+	h.Recorded = len(h.items)
+	for {
+		before := len(h.items)
+		if err := h.shrink(ctx); err != nil {
+			return nil, err
+		}
+		if h.Left == before {
+			break
+		}
+		// What it reads now is in order again, so more may have become needless.
+		if err := h.again(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return &h.Shrinking, h.write(ctx, path)
+}
+
+func loadFrom(ctx context.Context, open func() (io.ReadCloser, error), last uint64) (*session, error) {
 	in, err := open()
 	if err != nil {
 		return nil, err
@@ -53,38 +77,33 @@ func Shrink(ctx context.Context, open func() (io.ReadCloser, error), finding, pa
 	if err != nil {
 		return nil, err
 	}
-	s, err := load(ctx, r, last)
-	if err != nil {
-		return nil, err
-	}
-	if last == 0 { // it comes up when the books are closed
-		s.ended = true
-	}
-	h := &shrinker{variant: newVariant(s, s.header.Config), watch: w, tell: tell}
-	if err := h.shrink(ctx); err != nil {
-		return nil, err
-	}
-	return &h.Shrinking, h.write(ctx, path)
+	return load(ctx, r, last)
 }
 
 // watch looks for a finding in the event stream.
 type watch struct {
 	finding string
-	ee      uint8 // who is to cause it, once it is located
-	located bool
+	ee      uint8 // whose it is to be
 	seen    bool
+	other   *uint8 // somebody else's, the first one
 }
 
 // Emit implements trace.Sink.
 func (w *watch) Emit(e *trace.Event) {
-	if e.Kind != trace.Anomaly || e.Rule.ID != w.finding || w.seen || w.located && e.By.EE != w.ee {
+	if e.Kind != trace.Anomaly || e.Rule.ID != w.finding {
 		return
 	}
-	w.seen, w.ee = true, e.By.EE
+	if e.By.EE == w.ee {
+		w.seen = true
+	} else if w.other == nil {
+		ee := e.By.EE
+		w.other = &ee
+	}
 }
 
-// locate replays the recording as it is and returns the number of the entry
-// that shows the finding first, 0 when it comes up at the end.
+// locate replays the recording as it is, decides whose finding it is, and
+// returns the number of the entry that shows it first; 0 when it comes up at
+// the end.
 func (w *watch) locate(ctx context.Context, open func() (io.ReadCloser, error)) (uint64, error) {
 	in, err := open()
 	if err != nil {
@@ -99,25 +118,36 @@ func (w *watch) locate(ctx context.Context, open func() (io.ReadCloser, error)) 
 	if err != nil {
 		return 0, err
 	}
+	w.ee = uint8(p.Model.Profile.EE)
 	for p.err == nil && !w.seen {
-		if p.Entries%256 == 0 && ctx.Err() != nil {
+		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
-		p.step()
-	}
-	if w.seen {
-		w.located = true
-		if p.ended {
-			return 0, nil
+		if p.step(); w.other != nil && p.others == 0 && !p.ended {
+			p.others = p.Entries
 		}
+	}
+	switch {
+	case w.seen && p.ended:
+		return 0, nil
+	case w.seen:
 		return p.Entries, nil
 	}
+	return w.elsewhere(p)
+}
+
+// elsewhere is where a finding is that is not Linux's.
+func (w *watch) elsewhere(p *player) (uint64, error) {
 	res, err := p.result()
 	if err != nil {
 		return 0, err
 	}
 	if res.Divergence != nil {
 		return 0, fmt.Errorf("the recording does not replay: %w", res.Divergence)
+	}
+	if w.other != nil {
+		w.ee = *w.other
+		return p.others, nil
 	}
 	missing := &NotFoundError{Finding: w.finding}
 	for _, f := range res.Model.Findings.Findings() {
@@ -157,12 +187,7 @@ func (h *shrinker) try(ctx context.Context, part []int) (bool, error) {
 
 // shrink leaves out ever smaller pieces, as long as anything can be left out.
 func (h *shrinker) shrink(ctx context.Context) error {
-	all := make([]int, len(h.items))
-	for i := range all {
-		all[i] = i
-	}
-	h.Recorded = len(all)
-	ok, err := h.try(ctx, all)
+	ok, err := h.try(ctx, h.all())
 	if err != nil {
 		return err
 	}
@@ -198,7 +223,28 @@ func (h *shrinker) without(ctx context.Context, size int) error {
 	return nil
 }
 
-// write records what is left, in a run of its own.
+// again makes the recording of what is left the one to go on with.
+func (h *shrinker) again(ctx context.Context) error {
+	s := &session{header: h.header}
+	if _, err := h.record(ctx, s); err != nil {
+		return err
+	}
+	s.ended = h.ended
+	h.variant = newVariant(s, h.config)
+	return nil
+}
+
+// record runs what is left, with somebody who listens.
+func (h *shrinker) record(ctx context.Context, tap model.Tap) (*model.Model, error) {
+	h.watch.seen = false
+	made := 0
+	return h.run(ctx, h.keep, model.Options{Tap: tap, Sinks: []trace.Sink{h.watch}}, func() bool {
+		made++
+		return h.watch.seen && made == len(h.keep)
+	})
+}
+
+// write writes a recording of what is left.
 func (h *shrinker) write(ctx context.Context, path string) error {
 	head := h.header
 	head.Shrunk = h.watch.finding
@@ -208,12 +254,7 @@ func (h *shrinker) write(ctx context.Context, path string) error {
 	}
 	r.open = !h.ended
 	r.start(0)
-	h.watch.seen = false
-	made := 0
-	m, err := h.run(ctx, h.keep, model.Options{Tap: r, Sinks: []trace.Sink{h.watch}}, func() bool {
-		made++
-		return h.watch.seen && made == len(h.keep)
-	})
+	m, err := h.record(ctx, r)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func Variant(ctx context.Context, r *Reader, c reading.Choice, sinks ...trace.Si
 		}
 	}
 	v := newVariant(s, cfg)
-	m, err := v.run(ctx, nil, model.Options{Sinks: sinks}, func() bool { return false })
+	m, err := v.run(ctx, v.all(), model.Options{Sinks: sinks}, func() bool { return false })
 	if err != nil {
 		return nil, err
 	}
@@ -65,8 +65,17 @@ func newVariant(s *session, c model.Config) *variant {
 	return v
 }
 
-// run makes the entries of a session whose index is in keep, all of them when
-// it is nil, until stop says that it is enough.
+// all are the indices of all entries.
+func (v *variant) all() []int {
+	all := make([]int, len(v.items))
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// run makes the entries of a session whose index is in keep, until stop says
+// that it is enough.
 func (v *variant) run(ctx context.Context, keep []int, o model.Options, stop func() bool) (*model.Model, error) {
 	o.Manual = true
 	m, err := model.New(v.config, o)
@@ -78,17 +87,9 @@ func (v *variant) run(ctx context.Context, keep []int, o model.Options, stop fun
 		m.Block.Port(ee).Attach(mem, nil)
 	}
 	v.first = nil
-	count := len(v.items)
-	if keep != nil {
-		count = len(keep)
-	}
 	next, marks := 0, v.marks
-	for n := range count {
-		i := n
-		if keep != nil {
-			i = keep[n]
-		}
-		if n%256 == 0 && ctx.Err() != nil {
+	for _, i := range keep {
+		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		for ; len(marks) > 0 && marks[0].index <= i; marks = marks[1:] {
