@@ -24,17 +24,17 @@ type attack struct {
 // attacksOnSeries are those that a driver must stand that locks the engine: more
 // than 20000 requests in all.
 var attacksOnSeries = []attack{
-	{name: "between", policies: []string{"between"}, guest: job.Phase{Requests: 4000, Threads: 4}},
-	{name: "every-7", policies: []string{"every=7"}, guest: job.Phase{Requests: 3000, Threads: 4}},
-	{name: "random", policies: []string{"random=0.1"}, guest: job.Phase{Requests: 3000, Threads: 4}},
+	{name: "between", policies: []string{"between"}, guest: job.Phase{Requests: 3000, Threads: 4}},
+	{name: "every-7", policies: []string{"every=7"}, guest: job.Phase{Requests: 2500, Threads: 4}},
+	{name: "random", policies: []string{"random=0.1"}, guest: job.Phase{Requests: 2500, Threads: 4}},
 	{name: "burst", policies: []string{"burst"}, guest: job.Phase{Requests: 3000, Threads: 4}},
 	{name: "during-unlock", policies: []string{"during-unlock"}, guest: job.Phase{Requests: 3000, Threads: 4}},
-	{name: "modem", policies: []string{"between", "random=0.05"}, guest: job.Phase{Requests: 3000, Threads: 4}},
-	{name: "silicon", policies: []string{"random=0.05", "random=0.05"}, timing: "silicon", guest: job.Phase{Requests: 2000, Threads: 4}},
-	{name: "tcrypt", policies: []string{"random=0.05"}, guest: job.Phase{Requests: 1500, Threads: 3, Beside: job.BesideTcrypt}},
-	{name: "rebind", policies: []string{"random=0.05"}, guest: job.Phase{Requests: 1500, Threads: 3, Beside: job.BesideRebind}},
-	{name: "reload", policies: []string{"random=0.05"}, guest: job.Phase{Requests: 1500, Threads: 3, Beside: job.BesideReload}},
-	{name: "reboot", policies: []string{"random=0.05"}, guest: job.Phase{Requests: 1000, Threads: 3, Beside: job.BesideReboot}},
+	{name: "modem", policies: []string{"between", "random=0.05"}, guest: job.Phase{Requests: 2500, Threads: 4}},
+	{name: "silicon", policies: []string{"random=0.05", "random=0.05"}, timing: "silicon", guest: job.Phase{Requests: 1500, Threads: 4}},
+	{name: "tcrypt", policies: []string{"random=0.05"}, guest: job.Phase{Requests: 1000, Threads: 3, Beside: job.BesideTcrypt}},
+	{name: "rebind", policies: []string{"random=0.05"}, guest: job.Phase{Requests: 1000, Threads: 3, Beside: job.BesideRebind}},
+	{name: "reload", policies: []string{"random=0.05"}, guest: job.Phase{Requests: 1000, Threads: 3, Beside: job.BesideReload}},
+	{name: "reboot", policies: []string{"random=0.05"}, guest: job.Phase{Requests: 800, Threads: 3, Beside: job.BesideReboot}},
 }
 
 // attacksOnStock show what happens to a driver that does not lock. Where the
@@ -45,7 +45,7 @@ var attacksOnStock = []attack{
 	{name: "between-mmio", policies: []string{"between,mode=mmio,gentle"}, guest: job.Phase{Requests: 1200, Threads: 3, InTurn: true}},
 	{name: "random", policies: []string{"random=0.05,gentle"}, guest: job.Phase{Requests: 1500, Threads: 4}},
 	{name: "modem", policies: []string{"off", "random=0.05,gentle"}, guest: job.Phase{Requests: 1500, Threads: 4}},
-	{name: "between-hard", policies: []string{"between"}, guest: job.Phase{Requests: 300, Threads: 3, InTurn: true}},
+	{name: "between-hard", policies: []string{"between"}, again: true, guest: job.Phase{Requests: 300, Threads: 3, InTurn: true}},
 }
 
 // raceBetween is the phase in which a driver without the lock must be seen to
