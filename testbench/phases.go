@@ -95,7 +95,8 @@ func (r *run) onePhase(ctx context.Context, suite *report.Suite, plan *phasePlan
 	config.Integrity = true
 	rec := Recording{Origin: fmt.Sprintf("suite %s, phase %s, driver %s, kernel %s", suite.Name, plan.name, r.Guest.Driver, r.guest.Kernel.Version)}
 	if r.Record != "" {
-		rec.File = r.Record + "-" + suite.Name + "-" + plan.name
+		ext := filepath.Ext(r.Record)
+		rec.File = strings.TrimSuffix(r.Record, ext) + "-" + suite.Name + "-" + plan.name + ext
 	}
 	m, err := NewModel(config, rec, locks)
 	if err != nil {

@@ -23,7 +23,8 @@ import (
 // registerRecord adds the flag of the commands that can record.
 func registerRecord(cmd *cobra.Command, file *string) {
 	cmd.Flags().StringVar(file, "record", "", "keep everything that comes into the model in this `file`, for 'qcemu replay'. "+
-		"It has what was read from the guest's memory and written to registers, keys and data included; only you may read it")
+		"Suites of several phases add a file for each, with their names before its ending. A recording has what was read from the guest's memory "+
+		"and written to registers, keys and data included; only you may read it")
 }
 
 // replayFlags are the flags of qcemu replay.
