@@ -201,7 +201,7 @@ func (s *Schedule) strikes(i int, c *cryptoblock.Choice) bool {
 		// A request that has begun goes on whenever it can, so that it is
 		// first when the lock is free.
 		if n = p.strike; n == 0 && p.busy() {
-			n = whole
+			n = s.length()
 		}
 	case Scripted:
 		n = p.strike
@@ -306,8 +306,11 @@ func (s *Schedule) Emit(e *trace.Event) {
 		}
 		switch p.policy.When {
 		case DuringUnlock:
-			if e.Kind == trace.DescFetch && e.Flags&bam.FlagUNLOCK != 0 || e.Kind == trace.OpDone && e.Op != nil && !e.Op.Locked {
+			switch {
+			case e.Kind == trace.DescFetch && e.Flags&bam.FlagUNLOCK != 0:
 				p.strike = whole
+			case e.Kind == trace.OpDone && e.Op != nil && !e.Op.Locked:
+				p.strike = s.length()
 			}
 		case Scripted:
 			s.script(p, e)
