@@ -14,12 +14,13 @@ import (
 	"github.com/qcemu/qcemu/devices/antagonist"
 	"github.com/qcemu/qcemu/devices/checker"
 	"github.com/qcemu/qcemu/devices/cryptoblock"
+	"github.com/qcemu/qcemu/devices/integrity"
 	"github.com/qcemu/qcemu/devices/trace"
 )
 
 // Rules returns all rules, sorted by ID.
 func Rules() []*trace.Rule {
-	list := slices.Concat(cryptoblock.Rules(), antagonist.Rules, checker.Rules())
+	list := slices.Concat(cryptoblock.Rules(), antagonist.Rules, integrity.Rules, checker.Rules())
 	slices.SortFunc(list, func(a, b *trace.Rule) int { return strings.Compare(a.ID, b.ID) })
 	return list
 }
