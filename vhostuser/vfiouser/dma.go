@@ -38,8 +38,12 @@ func (s *session) dmaMap(m *message) (int, unix.Errno) {
 		s.log.Debug("DMA_MAP refused", "err", err)
 		return 0, asErrno(err)
 	}
-	if d.FD < 0 && d.Write { // read-only: firmware and the like, no buffers there
-		s.dma.warnUnshared(s, q.Addr, q.Size)
+	switch {
+	case !d.Write: // firmware and the like, no buffers there
+	case d.FD < 0:
+		s.dma.warnUnshared(s, q.Addr, q.Size, "DMA will be slow and may fail")
+	case s.dma.private(s, d.FD):
+		s.dma.warnUnshared(s, q.Addr, q.Size, "DMA does not see what the guest writes")
 	}
 	return 0, 0
 }
@@ -73,6 +77,7 @@ type dma struct {
 	maxXfer uint64 // the client's limit; set by VERSION
 
 	warned  bool
+	checked int         // files that were looked at for being shared
 	stalled atomic.Bool // the client owes us an answer: do not wait again
 
 	mu      sync.Mutex
@@ -90,13 +95,28 @@ type await struct {
 	done chan struct{}
 }
 
+// maxChecked is how many of a client's files are looked at: RAM comes first, a
+// vIOMMU's short mappings come by the thousand.
+const maxChecked = 8
+
+// private reports whether the client keeps to itself what it writes to a file
+// that it has passed: QEMU 11.1 passes the descriptor of a memory backend with
+// share=off as well.
+func (d *dma) private(s *session, fd int) bool {
+	if d.checked++; d.checked > maxChecked {
+		return false
+	}
+	pid, _, err := s.sock.Peer()
+	return err == nil && vhostuser.PrivatelyMapped(pid, fd)
+}
+
 // warnUnshared tells the user, once per client, what is wrong with his RAM.
-func (d *dma) warnUnshared(s *session, addr, size uint64) {
+func (d *dma) warnUnshared(s *session, addr, size uint64, so string) {
 	if d.warned {
 		return
 	}
 	d.warned = true
-	s.log.Warn("guest RAM is not shared, DMA will be slow and may fail: start QEMU with memory-backend-memfd,share=on",
+	s.log.Warn("guest RAM is not shared, "+so+": start QEMU with memory-backend-memfd,share=on",
 		"addr", hex(addr), "size", hex(size))
 }
 
