@@ -52,6 +52,7 @@ func (c *Checker) engineWrite(e *trace.Event) {
 		return
 	}
 	switch {
+	case c.op.running && c.op.ee == ee: // a mistake, and no beginning of the next request
 	case !own:
 		s.naked++
 	case uint8(e.By.Pipe) >= bam.MaxPipes || !c.pipes[e.By.Pipe].unlocks: // else it parks the engine

@@ -37,8 +37,8 @@
 //	                            sets a pipe up in the driver's order
 //	cmd REG=VALUE... [FLAGS] [size=N] [at=ADDR]
 //	                            a command descriptor with a write element for each
-//	                            REG; "read:REG" is a READ element, "@ADDR=VALUE" one
-//	                            with a 24-bit address of its own
+//	                            REG; "read:REG" is a READ element to END-16,
+//	                            "@ADDR=VALUE" one with a 24-bit address of its own
 //	lock [FLAGS]                cmd VERSION=0 CMD LOCK
 //	unlock [FLAGS]              cmd VERSION=0 CMD UNLOCK
 //	setup ALG enc|dec|hash LEN [without=REG] [list] [FLAGS]

@@ -288,7 +288,7 @@ func doCmd(r *run, st step) error {
 func (r *run) element(word string) (element, error) {
 	if name, ok := strings.CutPrefix(word, "read:"); ok {
 		off, err := r.register(name)
-		return element{read: true, addr: off, val: uint32(places["OUT"])}, err
+		return element{read: true, addr: off, val: uint32(places["END"] - 16)}, err
 	}
 	name, value, ok := strings.Cut(word, "=")
 	if !ok {
