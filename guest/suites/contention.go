@@ -104,7 +104,7 @@ func (p *phaseRun) run(ctx context.Context) error {
 		l := newLoad(p, group, p.phase.Requests/len(groups), uint64(i))
 		err := p.load(ctx, l)
 		for _, a := range group {
-			p.report(a, l.counts[a.Driver])
+			p.report(a, l.snapshot(a))
 		}
 		if errors.Is(err, errHung) {
 			return nil // the engine serves nobody any more
@@ -160,6 +160,9 @@ func judgeCount(c *report.Case, n *requestCount, e job.Expected) {
 	c.Status, c.Detail = report.Pass, n.first
 	if n.requests == 0 && n.failed == 0 && n.hung == 0 {
 		c.Status, c.Detail = report.Fail, "nothing was tried"
+		if n.late {
+			c.Status, c.Detail, c.Reason = report.Skip, "", "the engine served nobody any more before its turn"
+		}
 		return
 	}
 	for _, w := range []struct {

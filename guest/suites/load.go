@@ -27,6 +27,7 @@ type requestCount struct {
 	corrupted int // of these, with a wrong one
 	failed    int // ended with an error
 	hung      int // did not end
+	late      bool // the engine hung, with these requests or others
 	first     string
 }
 
@@ -109,6 +110,9 @@ func (l *load) giveUp() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
+	for _, n := range l.counts {
+		n.late = true
+	}
 	for _, driver := range l.pending {
 		n := l.counts[driver]
 		n.hung++

@@ -26,7 +26,7 @@ func (p *phaseRun) reboot(ctx context.Context) error {
 		select {
 		case err := <-done:
 			for _, a := range p.algs {
-				p.report(a, l.counts[a.Driver])
+				p.report(a, l.snapshot(a))
 			}
 			return err // it is over too soon: the host misses the reboot
 		case <-tick.C:
