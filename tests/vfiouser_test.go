@@ -8,9 +8,11 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/qcemu/qcemu/devices/attest"
 	"github.com/qcemu/qcemu/devices/cryptoblock"
@@ -232,10 +234,31 @@ func TestUnsharedMemory(t *testing.T) {
 	probe(c, cryptoblock.DefaultSoC).good()
 	c.Close()
 	s.stop()
-	if want := "start QEMU with memory-backend-memfd,share=on"; !bytes.Contains([]byte(s.stderr.String()), []byte(want)) {
+	if want := "start QEMU with memory-backend-memfd,share=on"; !strings.Contains(s.stderr.String(), want) {
 		t.Errorf("the log does not say %q:\n%s", want, s.stderr.String())
 	}
 	if entries, err := filepath.Glob(filepath.Join(s.out, "*.json")); err != nil || len(entries) < 2 {
 		t.Errorf("reports: %v, %v", entries, err)
+	}
+}
+
+// TestPrivateMemory: QEMU passes a descriptor of RAM that it keeps to itself,
+// too (share=off).
+func TestPrivateMemory(t *testing.T) {
+	s := serve(t)
+	c := connect(t, s.socket)
+	f := memfd(t, 1<<20)
+	ram, err := unix.Mmap(int(f.Fd()), 0, 1<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(ram)
+	if err := c.Map(int(f.Fd()), wire.Map{Flags: wire.MapRead | wire.MapWrite, Addr: 1 << 32, Size: 1 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	s.stop()
+	if want := "guest RAM is not shared, DMA does not see what the guest writes: start QEMU with memory-backend-memfd,share=on"; strings.Count(s.stderr.String(), want) != 1 {
+		t.Errorf("the log does not say once %q:\n%s", want, s.stderr.String())
 	}
 }
