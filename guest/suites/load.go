@@ -23,10 +23,10 @@ const (
 
 // requestCount is what came of an algorithm's requests.
 type requestCount struct {
-	requests  int // that ended with a result
-	corrupted int // of these, with a wrong one
-	failed    int // ended with an error
-	hung      int // did not end
+	requests  int  // that ended with a result
+	corrupted int  // of these, with a wrong one
+	failed    int  // ended with an error
+	hung      int  // did not end
 	late      bool // the engine hung, with these requests or others
 	first     string
 }
