@@ -1,11 +1,11 @@
 package antagonist
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"github.com/qcemu/qcemu/devices/cryptoblock"
 	"github.com/qcemu/qcemu/devices/qce"
@@ -21,8 +21,8 @@ type answer struct {
 	writes  []qcetest.Write
 	input   []byte
 	payload []byte
-	dump    []byte // nil: not asked for
-	mask    []byte // which of its bits the request determines
+	dump    []byte                 // nil: not asked for
+	mask    [qcetest.DumpSize]byte // which of its bytes the request determines
 }
 
 // sizes are the lengths of the data of a request: one block up to more than
@@ -50,13 +50,12 @@ func answers(p *cryptoblock.Profile, c reading.Choice, pair int, algs []string, 
 			continue
 		}
 		a.payload, a.dump = want.Payload, want.Dump
-		a.determine(want)
 		all = append(all, a)
 	}
 	for _, alg := range algs {
 		if !slices.Contains(names, alg) {
 			slices.Sort(names)
-			return nil, fmt.Errorf("the engine of %s has no %q; it has: %s", p.Name, alg, list(slices.Compact(names)))
+			return nil, fmt.Errorf("the engine of %s has no %q; it has: %s", p.Name, alg, strings.Join(slices.Compact(names), ", "))
 		}
 	}
 	return all, nil
@@ -74,49 +73,12 @@ func (a *answer) expect(shadow *qce.Shadow) (*oracle.Result, error) {
 	if !ok {
 		return nil, fmt.Errorf("the engine refuses the request")
 	}
+	a.mask = oracle.DumpMask(&c)
 	return oracle.Expect(&c, a.input)
 }
 
-// determine finds out which part of the result dump follows from the request;
-// the rest is what others have left in the registers.
-func (a *answer) determine(want *oracle.Result) {
-	if a.dump == nil {
-		return
-	}
-	a.mask = make([]byte, len(a.dump))
-	reg := map[uint32]uint32{}
-	for _, w := range a.writes {
-		reg[w.Off] = w.Val
-	}
-	set := func(lo, n int) {
-		for i := range n {
-			a.mask[lo+i] = 0xff
-		}
-	}
-	auth, encr := reg[qce.AuthSegCfg], reg[qce.EncrSegCfg]
-	switch {
-	case auth&7 == 1: // SHA
-		set(0, digestSizes[auth>>9&3])
-		set(dumpCount, 8)
-	case auth&7 == 2: // AES
-		set(0, 16)
-	}
-	switch mode := encr >> 6 & 15; {
-	case encr&7 == 1 && mode == 1: // DES
-		set(dumpIV, 8)
-	case encr&7 == 2 && (mode == 1 || mode == 2):
-		set(dumpIV, 16)
-	}
-}
-
-var digestSizes = [4]int{20, 32, 48, 64}
-
-// Where the parts of the result dump are (datasheet §17).
-const (
-	dumpCount  = 0x40
-	dumpIV     = 0x50
-	dumpStatus = 0x60
-)
+// dumpStatus is where STATUS is in the result dump (datasheet §17).
+const dumpStatus = 0x60
 
 // difference is where a result is not what it must be.
 type difference struct {
@@ -130,7 +92,7 @@ func (a *answer) compare(payload, dump []byte) (difference, bool) {
 		return difference{"payload", i}, true
 	}
 	if a.dump != nil {
-		if i := firstDifference(dump, a.dump, a.mask); i >= 0 {
+		if i := firstDifference(dump, a.dump, a.mask[:]); i >= 0 {
 			return difference{"dump", i}, true
 		}
 	}
@@ -138,15 +100,8 @@ func (a *answer) compare(payload, dump []byte) (difference, bool) {
 }
 
 func firstDifference(got, want, mask []byte) int {
-	if mask == nil && bytes.Equal(got, want) {
-		return -1
-	}
 	for i := range want {
-		m := byte(0xff)
-		if mask != nil {
-			m = mask[i]
-		}
-		if (got[i]^want[i])&m != 0 {
+		if got[i] != want[i] && (mask == nil || i < len(mask) && mask[i] != 0) {
 			return i
 		}
 	}
@@ -212,14 +167,3 @@ const (
 	engineSHA     = 4
 	engineAuthAES = 6
 )
-
-func list(names []string) string {
-	var b bytes.Buffer
-	for i, n := range names {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(n)
-	}
-	return b.String()
-}
