@@ -29,6 +29,8 @@ type Config struct {
 	Model   model.Config // its SoC is the guest's, its seed the run's
 	Out     string       // folder for the reports
 	Record  string       // file to record the model's input in, "" for none
+
+	Patience time.Duration // with a silent guest; 0: DefaultPatience
 }
 
 // Names of files in Config.Out, beside those of package report.
@@ -37,11 +39,14 @@ const (
 	SharedDir   = "shared" // the guest's folder: job and artifacts
 )
 
+// DefaultPatience is how long a guest may be silent, with neither an event nor a
+// line on the console, before it is taken to hang.
+const DefaultPatience = 10 * time.Minute
+
 // Limits of a boot. They are for hangs; work that goes on is far from them.
 const (
-	bootLimit    = 3 * time.Minute  // from QEMU's start to the first event
-	silenceLimit = 10 * time.Minute // without an event or a line on the console
-	suiteLimit   = 30 * time.Minute // the guest itself gives a suite up
+	bootLimit  = 3 * time.Minute  // from QEMU's start to the first event
+	suiteLimit = 30 * time.Minute // the guest itself gives a suite up
 )
 
 // diskSize is the size of the virtio disk for cryptsetup, in bytes. The file
@@ -192,7 +197,7 @@ func (r *run) boot(ctx context.Context, plan bootPlan) error {
 		return err
 	}
 	defer m.Stop()
-	why, err := watch(ctx, m, col, step)
+	why, err := watch(ctx, m, col, step, cmp.Or(r.Patience, DefaultPatience))
 	if err != nil {
 		return err
 	}
@@ -245,8 +250,9 @@ func makeDisk(path string) error {
 }
 
 // watch waits for the guest's end. It returns why the guest ended before it was
-// through, "" if it was through.
-func watch(ctx context.Context, m *vm.VM, col *collector, step boundStep) (string, error) {
+// through, "" if it was through. A guest that is silent for longer than patience
+// hangs.
+func watch(ctx context.Context, m *vm.VM, col *collector, step boundStep, patience time.Duration) (string, error) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	start, booted := time.Now(), false
@@ -273,6 +279,10 @@ func watch(ctx context.Context, m *vm.VM, col *collector, step boundStep) (strin
 			return "the guest ended before its suites were through", nil
 		case <-tick.C:
 		}
+		suite, since, last := col.state()
+		if time.Since(last) > patience {
+			return fmt.Sprintf("the guest hangs: nothing heard of it for %v", patience), nil
+		}
 		if !booted {
 			if booted = col.booted(); booted {
 				step.End(nil)
@@ -281,11 +291,7 @@ func watch(ctx context.Context, m *vm.VM, col *collector, step boundStep) (strin
 			}
 			continue
 		}
-		suite, since, last := col.state()
-		switch {
-		case time.Since(last) > silenceLimit:
-			return fmt.Sprintf("the guest hangs: nothing heard of it for %v", silenceLimit), nil
-		case suite != "" && time.Since(since) > suiteLimit+time.Minute:
+		if suite != "" && time.Since(since) > suiteLimit+time.Minute {
 			return fmt.Sprintf("suite %s does not end: stopped after %v", suite, suiteLimit), nil
 		}
 	}

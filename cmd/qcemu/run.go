@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,13 +16,14 @@ import (
 
 func newRun() *cobra.Command {
 	var (
-		guest   guestFlags
-		hard    modelFlags
-		names   []string
-		seed    int64
-		require []string
-		out     string
-		rec     string
+		guest    guestFlags
+		hard     modelFlags
+		names    []string
+		seed     int64
+		require  []string
+		out      string
+		patience time.Duration
+		rec      string
 	)
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -43,6 +45,10 @@ broke), console.log, and shared/ with what the suites left.`,
 			if !cmd.Flags().Changed("seed") {
 				run.Seed = rand.Int64()
 			}
+			if patience <= 0 {
+				return usagef("--patience %v: want a time, for example 5m", patience)
+			}
+			run.Patience = patience
 			if err := hard.apply(&run.Model); err != nil {
 				return err
 			}
@@ -79,6 +85,7 @@ broke), console.log, and shared/ with what the suites left.`,
 	fl.Int64Var(&seed, "seed", 0, "for whatever is drawn by chance (default: a new one)")
 	fl.StringArrayVar(&require, "require", nil, "fail unless the engine did this much: `ALG=N[,locked][,commands]`, e.g. xts-aes=100,locked (may be repeated)")
 	fl.StringVar(&out, "out", "out", "`folder` for the reports")
+	fl.DurationVar(&patience, "patience", testbench.DefaultPatience, "give a guest up of which nothing is heard for this long")
 	registerRecord(cmd, &rec)
 	return cmd
 }
