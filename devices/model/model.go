@@ -234,8 +234,8 @@ func (m *Model) Digest() (string, error) {
 	text, err := json.Marshal(struct {
 		Attestation []attest.Row
 		Findings    []finding.Finding
-		Antagonists []antagonist.Counts
-		Integrity   []integrity.Book `json:",omitempty"`
+		Antagonists []antagonist.Counts `json:",omitempty"`
+		Integrity   []integrity.Book    `json:",omitempty"`
 	}{m.Counter.Rows(), m.Findings.Findings(), m.Antagonists(), m.Integrity()})
 	if err != nil {
 		return "", err
