@@ -1,0 +1,240 @@
+package testbench
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/qcemu/qcemu/devices/antagonist"
+	"github.com/qcemu/qcemu/devices/attest"
+	"github.com/qcemu/qcemu/devices/cryptoblock"
+	"github.com/qcemu/qcemu/devices/finding"
+	"github.com/qcemu/qcemu/devices/integrity"
+	"github.com/qcemu/qcemu/devices/model"
+	"github.com/qcemu/qcemu/devices/trace"
+	"github.com/qcemu/qcemu/guest/job"
+	"github.com/qcemu/qcemu/guest/suites"
+	"github.com/qcemu/qcemu/report"
+)
+
+func sdm845(t *testing.T) *cryptoblock.Profile {
+	t.Helper()
+	p, err := cryptoblock.ProfileByName(cryptoblock.DefaultSoC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func runOf(t *testing.T, driver string) *run {
+	return &run{Config: Config{Guest: GuestConfig{Profile: sdm845(t), Driver: driver}, Seed: 3,
+		Model: model.Config{SoC: cryptoblock.DefaultSoC, Seed: 3}}}
+}
+
+// TestPlans makes all phases of both drivers, each with a model that can be
+// built, and counts the requests that a driver with the lock has to stand.
+func TestPlans(t *testing.T) {
+	for _, driver := range []string{job.Stock, job.Series} {
+		r := runOf(t, driver)
+		for suite, s := range phaseSuites {
+			if known, ok := suites.ByName(suite); !ok || known.Boot() != suites.BootPhases {
+				t.Errorf("%s is no suite of several boots", suite)
+			}
+			plan, err := s.plan(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			requests, names := 0, map[string]bool{}
+			for _, p := range plan {
+				requests += p.guest.Requests
+				if names[p.name] || p.hardware == "" || p.expected == "" || p.guest.Threads < 2 {
+					t.Errorf("%s/%s: %+v", suite, p.name, p)
+				}
+				names[p.name] = true
+				c := p.model
+				c.SoC = cryptoblock.DefaultSoC
+				m, err := NewModel(c, Recording{})
+				if err != nil {
+					t.Errorf("%s/%s: %v", suite, p.name, err)
+					continue
+				}
+				if suite == "contention" && len(m.Antagonists()) == 0 {
+					t.Errorf("%s/%s: nobody else uses the engine", suite, p.name)
+				}
+				if clean := p.guest.Expected == (job.Expected{}); suite == "contention" && clean != (driver == job.Series) {
+					t.Errorf("%s/%s, driver %s: expected %+v", suite, p.name, driver, p.guest.Expected)
+				}
+			}
+			if suite == "contention" && driver == job.Series && requests < 20000 {
+				t.Errorf("%d requests in all", requests)
+			}
+		}
+	}
+}
+
+// TestOwnAntagonist has the user's antagonist instead of the plan's.
+func TestOwnAntagonist(t *testing.T) {
+	for text, why := range map[string]string{"every=3": "", "every=3,mode=mmio": foreignWrites} {
+		policy, err := antagonist.ParsePolicy(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := runOf(t, job.Series)
+		r.Model.Antagonists = []antagonist.Policy{policy}
+		plan, err := contentionPlan(r)
+		if err != nil || len(plan) != 1 || plan[0].model.Antagonists[0].String() != policy.String() {
+			t.Fatalf("%s: %+v, %v", text, plan, err)
+		}
+		if got := plan[0].guest.Expected.Corrupted; got != why {
+			t.Errorf("%s: expected %q, want %q", text, got, why)
+		}
+	}
+}
+
+func requestsCase(driver string, requests, corrupted, hung float64, detail string) report.Case {
+	return report.Case{Name: caseRequests + driver, Algorithm: driver, Detail: detail,
+		Metrics: map[string]float64{job.MetricRequests: requests, job.MetricCorrupted: corrupted, job.MetricHung: hung}}
+}
+
+func TestAddSuites(t *testing.T) {
+	to := report.Suite{Name: "contention", Ended: true}
+	addSuites(&to, "between", []report.Suite{
+		{Seconds: 2, Ended: true, Cases: []report.Case{requestsCase("xts-aes-qce", 10, 2, 0, "first: this\nmore"), {Name: "complete"}}},
+		{Seconds: 3, Error: "it died", Cases: []report.Case{requestsCase("xts-aes-qce", 5, 1, 1, "first: that"), requestsCase("cbc-aes-qce", 1, 0, 0, "")}},
+	})
+	var names []string
+	for _, c := range to.Cases {
+		names = append(names, c.Name)
+	}
+	want := []string{"between/requests/xts-aes-qce", "between/complete", "between#2/requests/xts-aes-qce", "between#2/requests/cbc-aes-qce"}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Error(diff)
+	}
+	if to.Ended || to.Error != "between: it died" || to.Seconds != 5 {
+		t.Errorf("%+v", to)
+	}
+	got := sides(to.Cases)
+	if diff := cmp.Diff([]report.Side{
+		{Algorithm: "cbc-aes-qce", Requests: 1},
+		{Algorithm: "xts-aes-qce", Requests: 15, Corrupted: 3, Hung: 1, First: "this"},
+	}, got); diff != "" {
+		t.Error(diff)
+	}
+	if got, want := outcome(&report.Phase{Linux: got}), "of 17 requests 3 with a wrong result, 1 without an end"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestUntried(t *testing.T) {
+	if left := untried(nil); left != nil {
+		t.Errorf("of a guest that did nothing: %v", left)
+	}
+	done := []report.Suite{{Cases: []report.Case{requestsCase("cbc-aes-qce", 1, 0, 1, "")}},
+		{Cases: []report.Case{{Name: caseOpen + "sha256-qce", Algorithm: "sha256-qce"}, {Name: "complete"}}}}
+	left := untried(done)
+	if slices.Contains(left, "cbc-aes-qce") || slices.Contains(left, "sha256-qce") || !slices.Contains(left, "xts-aes-qce") {
+		t.Errorf("left: %v", left)
+	}
+}
+
+func TestJudgeAttack(t *testing.T) {
+	for name, tt := range map[string]struct {
+		why    string
+		others antagonist.Counts
+		book   integrity.Book
+		want   []report.Status // of the antagonist, of the hardware's side
+	}{
+		"clean":             {"", antagonist.Counts{Requests: 5}, integrity.Book{Requests: 9}, []report.Status{report.Pass, report.Pass}},
+		"idle":              {"", antagonist.Counts{}, integrity.Book{Requests: 9}, []report.Status{report.Fail, report.Pass}},
+		"idle, though":      {noLock, antagonist.Counts{}, integrity.Book{Requests: 9}, []report.Status{report.Fail, report.Pass}},
+		"other's corrupted": {"", antagonist.Counts{Requests: 5, Corrupted: 1}, integrity.Book{Requests: 9}, []report.Status{report.Fail, report.Pass}},
+		"other's hung":      {"", antagonist.Counts{Requests: 5, Hung: 1}, integrity.Book{Requests: 9}, []report.Status{report.Fail, report.Pass}},
+		"own":               {"", antagonist.Counts{Requests: 5}, integrity.Book{Requests: 9, Corrupted: 2}, []report.Status{report.Pass, report.Fail}},
+		"as expected":       {noLock, antagonist.Counts{Requests: 5, Corrupted: 1}, integrity.Book{Requests: 9, Corrupted: 2}, []report.Status{report.XFail, report.XFail}},
+	} {
+		p := phaseResult{plan: &phasePlan{name: "p", guest: job.Phase{Expected: job.Expected{Corrupted: tt.why}}}, suite: &report.Suite{Name: "contention"},
+			phase: &report.Phase{Others: []antagonist.Counts{tt.others}, Integrity: []integrity.Book{tt.book}}}
+		judgeAttack(&p)
+		var got []report.Status
+		for _, c := range p.suite.Cases {
+			got = append(got, c.Status)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+// TestRaceShown: a driver without the lock that nothing happened to is an
+// attack that has failed.
+func TestRaceShown(t *testing.T) {
+	for name, tt := range map[string]struct {
+		side report.Side
+		book integrity.AlgCount
+		want report.Status
+	}{
+		"by the guest":    {report.Side{Algorithm: "xts-aes-qce", Requests: 5, Corrupted: 1}, integrity.AlgCount{}, report.Pass},
+		"by the hardware": {report.Side{Algorithm: "xts-aes-qce", Requests: 5}, integrity.AlgCount{Alg: "xts-aes", Corrupted: 1}, report.Pass},
+		"of another":      {report.Side{Algorithm: "xts-aes-qce", Requests: 5}, integrity.AlgCount{Alg: "cbc-aes", Corrupted: 1}, report.Fail},
+		"not":             {report.Side{Algorithm: "xts-aes-qce", Requests: 5}, integrity.AlgCount{}, report.Fail},
+	} {
+		p := report.Phase{Integrity: []integrity.Book{{EE: 0, Algs: []integrity.AlgCount{tt.book}}}}
+		if got := raceShown("contention", tt.side, p, 0); got.Status != tt.want {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+func TestFaultBefell(t *testing.T) {
+	for times, want := range map[uint64]report.Status{0: report.Fail, 3: report.Pass} {
+		f := allFaults[0]
+		p := phaseResult{plan: &phasePlan{name: f.name}, suite: &report.Suite{}, phase: &report.Phase{}, faults: cryptoblock.FaultCounts{Lost: times}}
+		f.judge(&p)
+		if got := p.suite.Cases[0].Status; got != want || p.phase.Faults[f.name] != times {
+			t.Errorf("%d times: %s, %v", times, got, p.phase.Faults)
+		}
+	}
+}
+
+func TestMerge(t *testing.T) {
+	row := func(alg string, n uint64) attest.Row {
+		return attest.Row{Suite: "contention", Algorithm: alg, Requests: n, Locked: n, ByCommand: n, Bytes: n, ByCPU: n, ByBoth: n, Errors: n}
+	}
+	rows := mergeRows([]attest.Row{row("a", 1), row("b", 2)}, []attest.Row{row("b", 3), row("c", 4)})
+	if diff := cmp.Diff([]attest.Row{row("a", 1), row("b", 5), row("c", 4)}, rows); diff != "" {
+		t.Error(diff)
+	}
+	list := mergeFindings(
+		[]finding.Finding{{ID: "B", Count: 1, First: "first", By: []finding.Actor{{EE: 0, Count: 1}}, Suites: []string{"x"}}},
+		[]finding.Finding{{ID: "B", Count: 2, First: "second", By: []finding.Actor{{EE: 0, Count: 1}, {EE: 1, Count: 1}}, Suites: []string{"y"}}, {ID: "A", Count: 1}})
+	want := []finding.Finding{{ID: "A", Count: 1},
+		{ID: "B", Count: 3, First: "first", By: []finding.Actor{{EE: 0, Count: 2}, {EE: 1, Count: 1}}, Suites: []string{"x", "y"}}}
+	if diff := cmp.Diff(want, list); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLockBook(t *testing.T) {
+	p := sdm845(t)
+	linux, other := int8(p.RXPipe()), int8(2*p.Places()[0].Pair)
+	b := newLockBook(p)
+	for i, e := range []trace.Event{
+		{Kind: trace.Lock, Pipe: linux, Time: 10},
+		{Kind: trace.LockWait, Pipe: other, Time: 11},
+		{Kind: trace.RegRead, Pipe: linux},
+		{Kind: trace.Unlock, Pipe: linux, Time: 40, Value: uint64(trace.ByUnlock)},
+		{Kind: trace.Lock, Pipe: other, Time: 41},
+		{Kind: trace.Unlock, Pipe: other, Time: 42, Value: uint64(trace.ByPipeReset)},
+	} {
+		e.Seq = uint64(i + 1)
+		b.Emit(&e)
+	}
+	want := []report.LockUse{{EE: p.EE, Held: 1, Longest: 30, Steps: 3}, {EE: p.Places()[0].EE, Held: 1, Waited: 1, Longest: 1, Steps: 1, Forced: 1}}
+	if p.EE > p.Places()[0].EE {
+		want[0], want[1] = want[1], want[0]
+	}
+	if diff := cmp.Diff(want, b.uses()); diff != "" {
+		t.Error(diff)
+	}
+}
