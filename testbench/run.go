@@ -85,8 +85,12 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 	defer console.Close()
 
 	c.Model.SoC, c.Model.Seed = c.Guest.Profile.Name, uint64(c.Seed)
+	record := c.Record
+	if !slices.ContainsFunc(boots, func(b bootPlan) bool { return b.kind != suites.BootPhases }) {
+		record = "" // phases have models, and recordings, of their own
+	}
 	model, err := NewModel(c.Model, Recording{
-		File:   c.Record,
+		File:   record,
 		Origin: fmt.Sprintf("driver %s, kernel %s, QEMU %s", c.Guest.Driver, guest.Kernel.Version, guest.QEMU.Version),
 	})
 	if err != nil {

@@ -79,7 +79,7 @@ func writeSysfs(name, value string) error { return os.WriteFile(name, []byte(val
 // hangAfter is how long the engine may serve nobody before the requests that
 // wait for it are given up. It is far longer than any request takes, even on a
 // busy machine.
-const hangAfter = 15 * time.Second
+const hangAfter = 10 * time.Second
 
 // phaseRun is one run of a phase.
 type phaseRun struct {
