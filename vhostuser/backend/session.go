@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -54,7 +53,6 @@ type session struct {
 	in         [wire.HeaderSize + maxPayload]byte
 	out        [wire.HeaderSize + maxPayload]byte
 	outFDs     []int // go with the reply, and are closed then
-	sendMu     sync.Mutex
 }
 
 // message is one message of the front-end. The descriptors that its handler

@@ -39,6 +39,9 @@ type Queue struct {
 	Kick, Call, Err *Event
 }
 
+// For attaches a queue that was set up by hand.
+func (q *Queue) For(f *Frontend) { q.f, q.tb = f, f.tb }
+
 // Start sets a ring up as QEMU does, and enables it.
 func (f *Frontend) Start(index uint32, d Driver, base uint32) *Queue {
 	f.tb.Helper()

@@ -33,9 +33,8 @@ func TestChains(t *testing.T) {
 }
 
 type request struct {
-	text    []byte
-	in      []vhosttest.Buffer
-	written uint32
+	text []byte
+	in   []vhosttest.Buffer
 }
 
 // round puts as many chains into the ring as fit and lets the device serve them.

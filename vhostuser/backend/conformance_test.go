@@ -1,0 +1,531 @@
+package backend_test
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/qcemu/qcemu/vhostuser"
+	"github.com/qcemu/qcemu/vhostuser/backend"
+	"github.com/qcemu/qcemu/vhostuser/backend/wire"
+	"github.com/qcemu/qcemu/vhostuser/vhosttest"
+	"github.com/qcemu/qcemu/vhostuser/virtqueue"
+)
+
+func TestFeatures(t *testing.T) {
+	r := newRig(t)
+	const rings = backend.FeatureVersion1 | backend.FeatureIndirect | backend.FeatureEventIdx | backend.FeaturePacked
+	if diff := cmp.Diff(uint64(1<<5|rings|wire.FeatureLogAll|wire.FeatureProtocol), r.AskU64(wire.GetFeatures)); diff != "" {
+		t.Errorf("GET_FEATURES (-want +got):\n%s", diff)
+	}
+	p := r.AskU64(wire.GetProtocolFeatures) // legal before SET_FEATURES
+	for _, bit := range []uint64{wire.ProtocolMQ, wire.ProtocolLogShmFD, wire.ProtocolReplyAck, wire.ProtocolBackendReq,
+		wire.ProtocolCryptoSession, wire.ProtocolConfig, wire.ProtocolInflightShmFD, wire.ProtocolResetDevice,
+		wire.ProtocolInbandNotify, wire.ProtocolConfigureMemSlots, wire.ProtocolStatus} {
+		if p&bit == 0 {
+			t.Errorf("protocol feature %#x is missing", bit)
+		}
+	}
+	r.Negotiate(virtioFeatures, everything)
+	if errno := r.Tell(wire.SetFeatures, nil, uint64(1<<40)); errno != unix.EINVAL {
+		t.Errorf("features that were not offered: %v", errno)
+	}
+	if errno := r.Tell(wire.SetProtocolFeatures, nil, uint64(1<<40)|p); errno != unix.EINVAL {
+		t.Errorf("protocol features that were not offered: %v", errno)
+	}
+	if errno := r.Tell(wire.SetOwner, nil); errno != unix.EBUSY {
+		t.Errorf("second SET_OWNER: %v", errno)
+	}
+	if got := r.AskU64(wire.GetQueueNum); got != queues {
+		t.Errorf("GET_QUEUE_NUM: %d", got)
+	}
+}
+
+// TestWithoutAck: a message that cannot be obeyed closes the connection if
+// nobody asked for an acknowledgement.
+func TestWithoutAck(t *testing.T) {
+	r := newRig(t)
+	r.Send(wire.SetFeatures, 0, nil, uint64(1<<40))
+	if err := r.Closed(); err != nil {
+		t.Error(err)
+	}
+	r.end()
+
+	r.connect()
+	r.Send(wire.SetProtocolFeatures, 0, nil, uint64(wire.ProtocolInbandNotify))
+	if err := r.Closed(); err != nil {
+		t.Errorf("in-band notifications alone: %v", err)
+	}
+}
+
+// TestNeedReplyNotNegotiated: the flag means nothing without REPLY_ACK.
+func TestNeedReplyNotNegotiated(t *testing.T) {
+	r := newRig(t)
+	if err := r.Send(wire.SetOwner, wire.NeedReply, nil); err != nil {
+		t.Fatal(err)
+	}
+	r.AskU64(wire.GetFeatures) // the next answer is to this
+}
+
+func TestRings(t *testing.T) {
+	for _, packed := range []bool{false, true} {
+		for _, event := range []bool{false, true} {
+			t.Run(fmt.Sprintf("packed=%v,event=%v", packed, event), func(t *testing.T) {
+				r := newRig(t)
+				features := uint64(backend.FeatureVersion1 | backend.FeatureIndirect)
+				if packed {
+					features |= backend.FeaturePacked
+				}
+				if event {
+					features |= backend.FeatureEventIdx
+				}
+				r.Negotiate(features, everything&^wire.ProtocolInbandNotify)
+				r.SetMemory(r.low, r.high)
+				for i := range uint32(queues) {
+					var d vhosttest.Driver = vhosttest.NewSplit(r.low, ringSize, event)
+					if packed {
+						d = vhosttest.NewPacked(r.low, ringSize-3, event)
+					}
+					q := r.Start(i, d, d.Base())
+					for n := range 60 {
+						echo(t, q, r.low, fmt.Sprintf("text %d of ring %d", n, i), n%2 == 0)
+					}
+					base := q.Stop()
+					q.Resume(r.Frontend, base)
+					echo(t, q, r.low, "once more", false)
+				}
+			})
+		}
+	}
+}
+
+// TestSecondRegion has buffers in both regions and in one that comes later.
+func TestSecondRegion(t *testing.T) {
+	r := ready(t)
+	if n := r.AskU64(wire.GetMaxMemSlots); n < 32 {
+		t.Errorf("GET_MAX_MEM_SLOTS: %d", n)
+	}
+	q := r.Start(0, vhosttest.NewSplit(r.low, ringSize, true), 0)
+	echo(t, q, r.high, "in the second region", false)
+	third := vhosttest.NewRAM(t, 0x200000000, 0x7f3000000000, ramSize)
+	r.Must(wire.AddMemReg, []int{third.FD}, uint64(0), third.Region)
+	echo(t, q, third, "in a third", true)
+	echo(t, q, r.low, "and the first", true)
+	if errno := r.Tell(wire.AddMemReg, []int{third.FD}, uint64(0), third.Region); errno != unix.EEXIST {
+		t.Errorf("region twice: %v", errno)
+	}
+	gone := third.Region
+	gone.Offset = 77 // does not matter
+	r.Must(wire.RemMemReg, nil, uint64(0), gone)
+	if errno := r.Tell(wire.RemMemReg, []int{third.FD}, uint64(0), gone); errno != unix.ENOENT {
+		t.Errorf("region that is gone: %v", errno)
+	}
+	echo(t, q, r.low, "still there", false)
+
+	// The new table replaces the old one, under a ring that runs.
+	r.SetMemory(r.low)
+	echo(t, q, r.low, "with one region", true)
+	q.Add([]vhosttest.Buffer{r.high.Put([]byte("x"))}, []vhosttest.Buffer{r.low.Space(1)}, false)
+	q.Publish()
+	q.Kick.Signal()
+	if !q.Err.Wait(vhosttest.Timeout) {
+		t.Error("buffer in a region that is gone: no error event")
+	}
+}
+
+// TestRingStates goes through the states that the specification has.
+func TestRingStates(t *testing.T) {
+	r := ready(t)
+	d := vhosttest.NewSplit(r.low, ringSize, true)
+	q := r.Start(0, d, 0)
+	echo(t, q, r.low, "runs", false)
+
+	r.Must(wire.SetVringEnable, nil, wire.VringState{Index: 0, Num: 0})
+	in := r.low.Space(8)
+	q.Add([]vhosttest.Buffer{r.low.Put([]byte("disabled"))}, []vhosttest.Buffer{in}, false)
+	q.Publish()
+	q.Kick.Signal()
+	if q.Call.Wait(50 * time.Millisecond) {
+		t.Error("a disabled ring was served")
+	}
+	r.Must(wire.SetVringEnable, nil, wire.VringState{Index: 0, Num: 1})
+	if _, n := q.Take(); n != 8 {
+		t.Errorf("%d bytes", n)
+	}
+	check(t, r.low, in, "disabled")
+
+	if base := q.Stop(); base != 2 {
+		t.Errorf("position is %d, want 2", base)
+	}
+	q.Add([]vhosttest.Buffer{r.low.Put([]byte("stopped"))}, []vhosttest.Buffer{r.low.Space(7)}, false)
+	q.Publish()
+	q.Kick.Signal()
+	if q.Call.Wait(50 * time.Millisecond) {
+		t.Error("a stopped ring was served")
+	}
+	q.Resume(r.Frontend, 2)
+	if _, n := q.Take(); n != 7 {
+		t.Errorf("%d bytes", n)
+	}
+	r.Must(wire.ResetOwner, nil) // disables
+	q.Add([]vhosttest.Buffer{r.low.Put([]byte("no owner"))}, []vhosttest.Buffer{r.low.Space(8)}, false)
+	q.Publish()
+	q.Kick.Signal()
+	if q.Call.Wait(50 * time.Millisecond) {
+		t.Error("a ring was served after RESET_OWNER")
+	}
+}
+
+// TestDisabledUntilEnabled: with protocol features a ring begins disabled, without
+// enabled.
+func TestDisabledUntilEnabled(t *testing.T) {
+	for _, protocol := range []bool{true, false} {
+		r := newRig(t)
+		features := uint64(virtioFeatures)
+		if protocol {
+			features |= wire.FeatureProtocol
+		}
+		r.Must(wire.SetOwner, nil)
+		r.Must(wire.SetFeatures, nil, features)
+		r.SetMemory(r.low)
+		d := vhosttest.NewSplit(r.low, ringSize, true)
+		kick, call := vhosttest.NewEvent(t), vhosttest.NewEvent(t)
+		r.Must(wire.SetVringNum, nil, wire.VringState{Num: ringSize})
+		r.Must(wire.SetVringAddr, nil, d.Addr(0))
+		r.Must(wire.SetVringCall, []int{call.FD}, uint64(0))
+		r.Must(wire.SetVringKick, []int{kick.FD}, uint64(0))
+		d.Add([]vhosttest.Buffer{r.low.Put([]byte("x"))}, []vhosttest.Buffer{r.low.Space(1)}, false)
+		d.Publish()
+		kick.Signal()
+		wait := vhosttest.Timeout
+		if protocol {
+			wait = 50 * time.Millisecond
+		}
+		if got := call.Wait(wait); got == protocol {
+			t.Errorf("protocol features %v: served %v", protocol, got)
+		}
+	}
+}
+
+// TestReticent is QEMU's cryptodev: it tells nothing of what the driver has
+// negotiated, and does not enable.
+func TestReticent(t *testing.T) {
+	for _, packed := range []bool{false, true} {
+		r := newRig(t)
+		r.Must(wire.SetProtocolFeatures, nil, uint64(wire.ProtocolReplyAck))
+		r.Ack = true
+		r.Must(wire.SetOwner, nil)
+		r.Must(wire.SetFeatures, nil, uint64(wire.FeatureProtocol))
+		r.SetMemory(r.low)
+		var d vhosttest.Driver = vhosttest.NewSplit(r.low, ringSize, true)
+		if packed {
+			d = vhosttest.NewPacked(r.low, ringSize, true)
+		}
+		q := &vhosttest.Queue{Driver: d, Kick: vhosttest.NewEvent(t), Call: vhosttest.NewEvent(t)}
+		q.For(r.Frontend)
+		r.Must(wire.SetVringNum, nil, wire.VringState{Num: ringSize})
+		r.Must(wire.SetVringBase, nil, wire.VringState{Num: d.Base()})
+		r.Must(wire.SetVringAddr, nil, d.Addr(0))
+		r.Must(wire.SetVringKick, []int{q.Kick.FD}, uint64(0))
+		r.Must(wire.SetVringCall, []int{q.Call.FD}, uint64(0))
+		for n := range 40 {
+			echo(t, q, r.low, fmt.Sprint("text ", n), n%2 == 0)
+		}
+	}
+}
+
+func TestPolling(t *testing.T) {
+	r := ready(t)
+	d := vhosttest.NewSplit(r.low, ringSize, false)
+	q := r.Start(0, d, 0)
+	q.Stop()
+	r.Must(wire.SetVringKick, nil, uint64(wire.VringNoFD))
+	in := r.low.Space(6)
+	d.Add([]vhosttest.Buffer{r.low.Put([]byte("polled"))}, []vhosttest.Buffer{in}, false)
+	d.Publish()
+	if _, n := q.Take(); n != 6 {
+		t.Errorf("%d bytes", n)
+	}
+	check(t, r.low, in, "polled")
+}
+
+// TestInband has the kick, the call and the error as messages.
+func TestInband(t *testing.T) {
+	r := newRig(t)
+	r.Negotiate(backend.FeatureVersion1, everything)
+	r.SetMemory(r.low)
+	back := channel(t, r)
+	d := vhosttest.NewSplit(r.low, ringSize, false)
+	r.Must(wire.SetVringNum, nil, wire.VringState{Num: ringSize})
+	r.Must(wire.SetVringAddr, nil, d.Addr(0))
+	r.Must(wire.SetVringEnable, nil, wire.VringState{Num: 1})
+	for n := range 3 {
+		in := r.low.Space(4)
+		d.Add([]vhosttest.Buffer{r.low.Put([]byte("kick"))}, []vhosttest.Buffer{in}, false)
+		d.Publish()
+		r.Must(wire.VringKick, nil, wire.VringState{})
+		if got := back.next(t); got != wire.BackendVringCall {
+			t.Fatalf("message %d on the back-end channel, want VRING_CALL", got)
+		}
+		if _, written, ok := d.Used(); !ok || written != 4 {
+			t.Fatalf("round %d: %d bytes, %v", n, written, ok)
+		}
+		check(t, r.low, in, "kick")
+	}
+	d.Head(99)
+	d.Publish()
+	r.Must(wire.VringKick, nil, wire.VringState{})
+	if got := back.next(t); got != wire.BackendVringErr {
+		t.Errorf("message %d on the back-end channel, want VRING_ERR", got)
+	}
+	if errno := r.Tell(wire.VringKick, nil, wire.VringState{Num: 1}); errno != unix.EINVAL {
+		t.Errorf("reserved field: %v", errno)
+	}
+}
+
+// backChannel is the front-end's end of the back-end channel.
+type backChannel struct{ sock *vhostuser.Socket }
+
+func channel(t *testing.T, r *rig) backChannel {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Must(wire.SetBackendReqFD, []int{fds[1]})
+	unix.Close(fds[1])
+	s, err := vhostuser.NewSocket(fds[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return backChannel{s}
+}
+
+// next takes a message and acknowledges it if asked to.
+func (c backChannel) next(t *testing.T) wire.Request {
+	t.Helper()
+	b := make([]byte, 256)
+	if ok, err := c.sock.WaitReadable(vhosttest.Timeout); err != nil || !ok {
+		t.Fatalf("back-end channel is silent: %v", err)
+	}
+	n, _, err := c.sock.Recv(b, true)
+	if err != nil || n < wire.HeaderSize {
+		t.Fatalf("%d bytes on the back-end channel: %v", n, err)
+	}
+	var h wire.Header
+	h.Get(b)
+	if h.Flags&wire.NeedReply != 0 {
+		out := make([]byte, wire.HeaderSize+wire.U64Size)
+		(&wire.Header{Request: h.Request, Flags: wire.Version | wire.Reply, Size: wire.U64Size}).Put(out)
+		c.sock.Send(out, nil)
+	}
+	return h.Request
+}
+
+func TestConfigChanged(t *testing.T) {
+	r := ready(t)
+	back := channel(t, r)
+	done := make(chan struct{})
+	go func() { defer close(done); r.server.ConfigChanged() }()
+	if got := back.next(t); got != wire.BackendConfigChange {
+		t.Errorf("message %d", got)
+	}
+	<-done
+}
+
+func TestConfig(t *testing.T) {
+	r := ready(t)
+	get := func(off, size uint32) []byte {
+		return r.Ask(wire.GetConfig, wire.Config{Offset: off, Size: size}, make([]byte, size))
+	}
+	got := get(4, 8)
+	if want := wire.Get[wire.Config](got); want.Offset != 4 || want.Size != 8 || !bytes.Equal(got[wire.ConfigSize:], []byte("456789ab")) {
+		t.Errorf("GET_CONFIG: %+v %q", want, got[wire.ConfigSize:])
+	}
+	if got := get(10, 8); len(got) != 0 {
+		t.Errorf("beyond the end: payload of %d bytes, the error has none", len(got))
+	}
+	set := func(flags uint32, data string) unix.Errno {
+		return r.Tell(wire.SetConfig, nil, wire.Config{Size: uint32(len(data)), Flags: flags}, []byte(data))
+	}
+	if errno := set(0, "0123"); errno != unix.EPERM {
+		t.Errorf("write by the driver: %v", errno)
+	}
+	if errno := set(wire.ConfigMigration, "0123"); errno != 0 {
+		t.Errorf("migration from the same device: %v", errno)
+	}
+	if errno := set(wire.ConfigMigration, "012x"); errno != unix.EINVAL {
+		t.Errorf("migration from another: %v", errno)
+	}
+}
+
+func TestStatusAndReset(t *testing.T) {
+	r := ready(t)
+	q := r.Start(0, vhosttest.NewSplit(r.low, ringSize, true), 0)
+	r.Must(wire.SetStatus, nil, uint64(0xf))
+	if got := r.AskU64(wire.GetStatus); got != 0xf {
+		t.Errorf("GET_STATUS: %#x", got)
+	}
+	echo(t, q, r.low, "driver is ok", false)
+	before := r.dev.resets.Load()
+	r.Must(wire.SetStatus, nil, uint64(0))
+	if got := r.dev.resets.Load(); got != before {
+		t.Error("SET_STATUS has reset the device")
+	}
+	q.Add([]vhosttest.Buffer{r.low.Put([]byte("x"))}, []vhosttest.Buffer{r.low.Space(1)}, false)
+	q.Publish()
+	q.Kick.Signal()
+	if q.Call.Wait(50 * time.Millisecond) {
+		t.Error("served with status 0")
+	}
+	q.Resume(r.Frontend, 1)
+	q.Take()
+	r.Must(wire.SetStatus, nil, uint64(0xf))
+	r.Must(wire.ResetDevice, nil)
+	if got := r.dev.resets.Load(); got != before+1 {
+		t.Errorf("%d resets by RESET_DEVICE", got-before)
+	}
+	if got := r.AskU64(wire.GetStatus); got != 0 {
+		t.Errorf("GET_STATUS after the reset: %#x", got)
+	}
+	if base := q.Stop(); base != 0 {
+		t.Errorf("ring position after the reset: %d", base)
+	}
+	q.Resume(r.Frontend, 2)
+	echo(t, q, r.low, "after the reset", false)
+	if errno := r.Tell(wire.SetStatus, nil, uint64(0x100)); errno != unix.EINVAL {
+		t.Errorf("status of nine bits: %v", errno)
+	}
+}
+
+func TestCryptoSessions(t *testing.T) {
+	for _, size := range []int{wire.CryptoSessionSize, wire.OldCryptoSessionSize} {
+		r := ready(t)
+		want := wire.CryptoSession{CipherAlg: 3, CipherKeyLen: 16, HashAlg: 4, HashResultLen: 20, AuthKeyLen: 32, AADLen: 7, OpType: 2, Direction: 1, HashMode: 2, ChainOrder: 1}
+		copy(want.CipherKey[:], "cipher key here!")
+		copy(want.AuthKey[:], "authentication key")
+		if size == wire.CryptoSessionSize {
+			want.OpCode = 2
+		}
+		body := make([]byte, size)
+		wire.PutCryptoSession(body, &want)
+		reply := r.Ask(wire.CreateCryptoSession, body)
+		if len(reply) != size || wire.SessionID(reply) != 1 {
+			t.Fatalf("reply of %d bytes, session %d", len(reply), wire.SessionID(reply))
+		}
+		if bytes.Contains(reply, []byte("key")) {
+			t.Error("the reply has the key in it")
+		}
+		if diff := cmp.Diff(want, r.dev.session(1)); diff != "" {
+			t.Errorf("session (-sent +created):\n%s", diff)
+		}
+		bad := want
+		bad.CipherAlg = 99
+		wire.PutCryptoSession(body, &bad)
+		if id := wire.SessionID(r.Ask(wire.CreateCryptoSession, body)); id >= 0 {
+			t.Errorf("session that cannot be: %d", id)
+		}
+		bad = want
+		bad.CipherKeyLen = 65
+		wire.PutCryptoSession(body, &bad)
+		if id := wire.SessionID(r.Ask(wire.CreateCryptoSession, body)); id >= 0 {
+			t.Errorf("key that does not fit: %d", id)
+		}
+		r.Must(wire.CloseCryptoSession, nil, uint64(1))
+		if errno := r.Tell(wire.CloseCryptoSession, nil, uint64(1)); errno == 0 {
+			t.Error("session closed twice")
+		}
+	}
+}
+
+// TestLog: what the device writes is marked while logging is on.
+func TestLog(t *testing.T) {
+	r := ready(t)
+	log := vhosttest.NewRAM(t, 0, 0, 64<<10) // covers 2 GiB
+	event := vhosttest.NewEvent(t)
+	d := vhosttest.NewSplit(r.low, ringSize, true)
+	q := r.Start(0, d, 0)
+
+	reply := r.Send(wire.SetLogBase, 0, []int{log.FD}, wire.Log{Size: 64 << 10, Offset: log.Offset})
+	if reply != nil {
+		t.Fatal(reply)
+	}
+	if b, err := r.Receive(); err != nil || r.Reply.Request != wire.SetLogBase {
+		t.Fatalf("SET_LOG_BASE: %x %v", b, err)
+	}
+	r.Must(wire.SetLogFD, []int{event.FD})
+	marked := func() (pages []uint64) {
+		for i, b := range log.Bytes(0, 64<<10) {
+			for k := range 8 {
+				if b>>k&1 == 1 {
+					pages = append(pages, uint64(i*8+k))
+				}
+			}
+			log.Bytes(0, 64<<10)[i] = 0
+		}
+		return pages
+	}
+	r.low.Alloc(0, 4096)
+	out := r.low.Put([]byte("a text"))
+	in := vhosttest.Buffer{Addr: r.low.Alloc(8192, 4096) + 4093, Len: 6} // over the end of a page
+	page := in.Addr / 4096
+	q.Do([]vhosttest.Buffer{out}, []vhosttest.Buffer{in}, false)
+	if got := marked(); got != nil {
+		t.Errorf("marked while logging is off: %v", got)
+	}
+	r.Must(wire.SetFeatures, nil, uint64(virtioFeatures|wire.FeatureProtocol|wire.FeatureLogAll))
+	q.Do([]vhosttest.Buffer{out}, []vhosttest.Buffer{in}, false)
+	if diff := cmp.Diff([]uint64{page, page + 1}, marked()); diff != "" {
+		t.Errorf("pages (-want +got):\n%s", diff)
+	}
+	if !event.Wait(vhosttest.Timeout) {
+		t.Error("nobody was told")
+	}
+	// The used ring, at an address of its own, also one that the guest has not.
+	a := d.Addr(0)
+	a.Flags, a.Log = wire.VringLog, 0x70000ff0
+	r.Must(wire.SetVringAddr, nil, a)
+	q.Do([]vhosttest.Buffer{out}, []vhosttest.Buffer{in}, false)
+	if diff := cmp.Diff([]uint64{page, page + 1, 0x70000, 0x70001}, marked()); diff != "" {
+		t.Errorf("pages with the used ring (-want +got):\n%s", diff)
+	}
+	r.Must(wire.SetFeatures, nil, uint64(virtioFeatures|wire.FeatureProtocol))
+	q.Do([]vhosttest.Buffer{out}, []vhosttest.Buffer{in}, false)
+	if got := marked(); got != nil {
+		t.Errorf("marked after logging: %v", got)
+	}
+}
+
+func TestInflightFD(t *testing.T) {
+	r := ready(t)
+	want := wire.Inflight{Queues: queues, QueueSize: ringSize}
+	reply := r.Ask(wire.GetInflightFD, want, uint32(0)) // padded, as QEMU sends it
+	got := wire.Get[wire.Inflight](reply)
+	if len(r.FDs) != 1 || got.Queues != queues || got.QueueSize != ringSize || got.MapSize < queues*virtqueue.InflightSize(false, ringSize) {
+		t.Fatalf("GET_INFLIGHT_FD: %+v with %d descriptors", got, len(r.FDs))
+	}
+	fd := r.FDs[0]
+	defer unix.Close(fd)
+	r.Must(wire.SetInflightFD, []int{fd}, got)
+	if !r.dev.hasState() {
+		t.Error("the device has no place for its state")
+	}
+	q := r.Start(0, vhosttest.NewSplit(r.low, ringSize, true), 0)
+	for range 20 {
+		echo(t, q, r.low, "tracked", true)
+	}
+	// Memory of somebody else's, with room for the specification's part only.
+	small := got
+	small.MapSize = queues * virtqueue.InflightSize(false, ringSize)
+	r.Must(wire.SetInflightFD, []int{fd}, small)
+	echo(t, q, r.low, "tracked too", true)
+	small.MapSize--
+	if errno := r.Tell(wire.SetInflightFD, []int{fd}, small); errno != unix.EINVAL {
+		t.Errorf("too small: %v", errno)
+	}
+}
