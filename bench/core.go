@@ -1,0 +1,169 @@
+package bench
+
+import (
+	"context"
+	"crypto/aes"
+	"fmt"
+	"runtime"
+
+	"golang.org/x/crypto/xts"
+	"golang.org/x/sys/unix"
+
+	"github.com/qcemu/qcemu/devices/bus"
+	"github.com/qcemu/qcemu/devices/cryptoblock"
+	"github.com/qcemu/qcemu/devices/model"
+	"github.com/qcemu/qcemu/devices/qce"
+	"github.com/qcemu/qcemu/vhostuser"
+)
+
+// How often the core's pieces are tried.
+var coreTurns = turns{rounds: 2000, batch: 16}
+
+// memory is what the requests are laid out in.
+type memory struct {
+	bus.Memory
+	data []byte // what it holds, from memoryBase on
+}
+
+// bytes is the part of it at addr.
+func (m *memory) bytes(addr uint64, n int) []byte { return m.data[addr-memoryBase:][:n] }
+
+// flat is memory of one piece without any guard: with it the core is measured,
+// and not the way to a guest's memory.
+type flat []byte
+
+func (f flat) Read(addr uint64, p []byte) error {
+	copy(p, f[addr-memoryBase:][:len(p)])
+	return nil
+}
+
+func (f flat) Write(addr uint64, p []byte) error {
+	copy(f[addr-memoryBase:][:len(p)], p)
+	return nil
+}
+
+func newFlat() *memory {
+	data := make([]byte, memorySize)
+	return &memory{flat(data), data}
+}
+
+// newMapped is memory as a client of vfio-user shares it.
+func newMapped() (m *memory, release func(), err error) {
+	fd, err := unix.MemfdCreate("qcemu-bench", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer unix.Close(fd)
+	if err := unix.Ftruncate(fd, memorySize); err != nil {
+		return nil, nil, err
+	}
+	data, err := unix.Mmap(fd, 0, memorySize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, nil, err
+	}
+	guest := &vhostuser.Memory{}
+	release = func() { guest.UnmapAll(); unix.Munmap(data) }
+	if err := guest.Map(vhostuser.Mapping{Addr: memoryBase, Size: memorySize, Read: true, Write: true, FD: fd}); err != nil {
+		release()
+		return nil, nil, err
+	}
+	return &memory{guest, data}, release, nil
+}
+
+// noLine is an interrupt line that nobody listens to.
+type noLine struct{}
+
+func (noLine) Set(bool) {}
+
+// newLibraryXTS is AES-XTS as x/crypto has it, with the request's key.
+func newLibraryXTS() *xts.Cipher {
+	c, err := xts.NewCipher(aes.NewCipher, cipherKey())
+	if err != nil {
+		panic(err) // the key has the right size
+	}
+	return c
+}
+
+// requestOn is the request on a block of its own.
+func requestOn(b *cryptoblock.Block, p *cryptoblock.Profile, mem *memory) (*request, error) {
+	b.Attach(mem, noLine{})
+	return newRequest(p, b, mem)
+}
+
+// watchers are who may watch a model, one more from row to row.
+var watchers = []struct {
+	what   string
+	config model.Config
+	target *float64
+}{
+	{"request, attestation and findings on", model.Config{}, nil},
+	{"request, checker too", model.Config{Check: &model.Check{}}, nil},
+	{"request, checker and oracle", model.Config{Check: &model.Check{}, Oracle: requestSize}, atMost(1.5)},
+	{"request, checker and integrity", model.Config{Check: &model.Check{}, Integrity: true}, nil},
+}
+
+// core measures the request in the model.
+func (r *run) core(ctx context.Context) error {
+	step := r.Progress.Begin("a request in the core")
+	lines, err := measureCore(ctx, r.Guest.Profile)
+	step.End(err)
+	r.add("core", lines...)
+	return err
+}
+
+func measureCore(ctx context.Context, p *cryptoblock.Profile) ([]Line, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	b, err := cryptoblock.New(*p, cryptoblock.Options{})
+	if err != nil {
+		return nil, err
+	}
+	alone, err := requestOn(b, p, newFlat())
+	if err != nil {
+		return nil, err
+	}
+	mapped, release, err := newMapped()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	if b, err = cryptoblock.New(*p, cryptoblock.Options{}); err != nil {
+		return nil, err
+	}
+	shared, err := requestOn(b, p, mapped)
+	if err != nil {
+		return nil, err
+	}
+	engine, library := qce.NewXTS(cipherKey()), newLibraryXTS()
+	buf, iv := make([]byte, requestSize), [16]byte{}
+	work := []func(){alone.do, func() { engine.Encrypt(buf, &iv) }, func() { library.Encrypt(buf, buf, 0) }, shared.do}
+	for _, w := range watchers {
+		c := w.config
+		c.SoC = p.Name
+		m, err := model.New(c, model.Options{Manual: true})
+		if err != nil {
+			return nil, err
+		}
+		watched, err := requestOn(m.Block, p, newFlat())
+		if err != nil {
+			return nil, err
+		}
+		work = append(work, watched.do)
+	}
+	t := coreTurns.run(ctx, work...)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	core := t[0].p50()
+	request := fmt.Sprintf("request of %d descriptors", alone.descriptors)
+	lines := []Line{
+		{What: request, Value: core, Unit: Nanoseconds, Against: "the engine's own AES-XTS alone", Base: t[1].p50(), Target: atMost(1.5)},
+		{What: request, Value: core, Unit: Nanoseconds, Against: "x/crypto's AES-XTS alone", Base: t[2].p50(), Target: atMost(1.5)},
+		{What: "allocations of a request", Value: allocations(1000, alone.do), Unit: Times, Target: atMost(0)},
+		{What: "request, guest memory mapped", Value: t[3].p50(), Unit: Nanoseconds, Against: "nobody watching, plain memory", Base: core},
+	}
+	for i, w := range watchers {
+		lines = append(lines, Line{What: w.what, Value: t[4+i].p50(), Unit: Nanoseconds, Against: "nobody watching, plain memory", Base: core, Target: w.target})
+	}
+	return lines, nil
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/qcemu/qcemu/bench"
+)
+
+func newBench() *cobra.Command {
+	var (
+		guest  guestFlags
+		asJSON bool
+		out    string
+	)
+	cmd := &cobra.Command{
+		Use:   "bench [SECTION...]",
+		Short: "Measure speed and memory, each figure beside one from the same run",
+		Long: `Measure speed and memory. Each figure stands beside another one that was taken
+by turns with it in the same run, or beside a limit, with their ratio, the target
+and whether it is met. A missed target is no failure: the command reports.
+
+Sections, all unless some are named:
+` + bench.Help() + `
+guest, request and serve boot a guest, which is fetched and built first if it is
+missing; socket and core need nothing and take seconds. On a machine with other
+work the ratios say more than the times: the load is printed. docs/benchmarks.md
+explains the lines.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := guest.config()
+			if err != nil {
+				return err
+			}
+			program, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			report, err := bench.Run(cmd.Context(), bench.Config{Sections: args, Guest: c, Program: program, Out: out, Progress: c.Progress})
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return report.WriteJSON(os.Stdout)
+			}
+			fmt.Println()
+			return report.WriteTable(os.Stdout)
+		},
+	}
+	guest.register(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the figures as JSON")
+	cmd.Flags().StringVar(&out, "out", "", "`folder` to keep the guests' consoles in (default: they are not kept)")
+	return cmd
+}
