@@ -85,8 +85,9 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 	defer console.Close()
 
 	c.Model.SoC, c.Model.Seed = c.Guest.Profile.Name, uint64(c.Seed)
+	used := slices.ContainsFunc(boots, func(b bootPlan) bool { return b.kind != suites.BootPhases })
 	record := c.Record
-	if !slices.ContainsFunc(boots, func(b bootPlan) bool { return b.kind != suites.BootPhases }) {
+	if !used {
 		record = "" // phases have models, and recordings, of their own
 	}
 	model, err := NewModel(c.Model, Recording{
@@ -114,8 +115,10 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 	err = errors.Join(err, model.Close())
 	r.report.Seconds = time.Since(start).Seconds()
 	r.addEngine(model)
-	r.report.Antagonists = model.Antagonists()
-	r.report.Integrity = model.Integrity()
+	if used {
+		r.report.Antagonists = model.Antagonists()
+		r.report.Integrity = model.Integrity()
+	}
 	for _, q := range c.Require {
 		if err := q.Check(r.report.Attestation, c.Guest.Profile.EE); err != nil {
 			r.report.Problems = append(r.report.Problems, err.Error())
