@@ -135,7 +135,11 @@ func (r *Run) writeFirsts(w io.Writer) {
 // firstOf is the first corrupted request of an algorithm, in words.
 func firstOf(o antagonist.Counts, alg string) string {
 	for _, c := range o.First {
-		if c.Alg == alg {
+		switch {
+		case c.Alg != alg:
+		case c.Part == "status":
+			return fmt.Sprintf("first: %d bytes, status %#x", c.Bytes, c.At)
+		default:
 			return fmt.Sprintf("first: %d bytes, %s wrong from %d on", c.Bytes, c.Part, c.At)
 		}
 	}
