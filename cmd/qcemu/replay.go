@@ -54,6 +54,8 @@ the recorded run, byte for byte.
   qcemu replay FILE --shrink --finding ID -o OUT
                                             the shortest recording that still shows
                                             a finding
+  qcemu replay FILE --to N -o OUT           a recording of the first N entries, or
+                                            of what today's model makes of all
 
 A recording has what the guest's memory held where the engine read it: keys and
 data of the tests, or of whoever used the engine. Think before you pass one on.
@@ -74,6 +76,8 @@ file is no recording, or damaged, 3 something broke.`,
 			switch ctx, path := cmd.Context(), args[0]; {
 			case f.shrink:
 				return f.shrinkTo(ctx, path)
+			case f.output != "":
+				return f.copy(ctx, path)
 			case f.print:
 				return readRecording(path, func(r *record.Reader) error { return record.Print(ctx, os.Stdout, r, f.span) })
 			case len(f.readings) > 0:
@@ -88,26 +92,31 @@ file is no recording, or damaged, 3 something broke.`,
 	fl.StringArrayVar(&f.readings, "reading", nil, "answer an open question about the hardware otherwise, and show what that changes: `NAME=VALUE` (may be repeated)")
 	fl.BoolVar(&f.shrink, "shrink", false, "make the shortest recording that still shows --finding, and write it to -o")
 	fl.StringVar(&f.finding, "finding", "", "with --shrink: the `ID` of the finding, for example BAM-LOCK-003")
-	fl.StringVarP(&f.output, "output", "o", "", "with --shrink: the `file` to write")
+	fl.StringVarP(&f.output, "output", "o", "", "the recording to write, a `file`: with --shrink the smaller one, else a copy as far as --to, of what the model does today")
 	fl.BoolVar(&f.print, "print", false, "print the recorded accesses instead; keys and data are not shown")
 	fl.Uint64Var(&f.span.From, "from", 0, "with --print: begin with this entry")
-	fl.Uint64Var(&f.span.To, "to", 0, "with --print: end with this entry")
+	fl.Uint64Var(&f.span.To, "to", 0, "with --print or -o: end with this entry")
 	return cmd
 }
 
 // check refuses flags that do not go together.
 func (f *replayFlags) check() error {
+	rest := len(f.readings) > 0 || f.out != ""
 	switch {
 	case f.shrink && (f.finding == "" || f.output == ""):
 		return usagef("--shrink needs --finding ID and -o FILE")
-	case !f.shrink && (f.finding != "" || f.output != ""):
-		return usagef("--finding and -o go with --shrink")
-	case f.shrink && (f.print || len(f.readings) > 0 || f.out != ""):
+	case !f.shrink && f.finding != "":
+		return usagef("--finding goes with --shrink")
+	case f.shrink && (f.print || rest || f.span.To != 0):
 		return usagef("--shrink goes with --finding and -o only")
-	case f.print && (len(f.readings) > 0 || f.out != ""):
+	case f.print && (rest || f.output != ""):
 		return usagef("--print goes with --from and --to only")
-	case !f.print && f.span != (record.Span{}):
-		return usagef("--from and --to go with --print")
+	case f.output != "" && rest:
+		return usagef("-o goes with --shrink or --to only")
+	case !f.print && f.span.From != 0:
+		return usagef("--from goes with --print")
+	case !f.print && f.output == "" && f.span.To != 0:
+		return usagef("--to goes with --print or -o")
 	case f.span.To != 0 && f.span.To < f.span.From:
 		return usagef("--from %d is behind --to %d", f.span.From, f.span.To)
 	}
@@ -230,6 +239,20 @@ func changes(before, after []finding.Finding) string {
 		}
 	}
 	return cmp.Or(strings.Join(words, "; "), "the findings are the same")
+}
+
+// copy writes what the model does today with a recording, or its beginning.
+func (f *replayFlags) copy(ctx context.Context, path string) error {
+	if same(path, f.output) {
+		return usagef("-o %s: this is the recording itself", f.output)
+	}
+	return readRecording(path, func(r *record.Reader) error {
+		n, err := record.Copy(ctx, r, f.span.To, f.output)
+		if err == nil {
+			fmt.Printf("%s: %d entries\n", f.output, n)
+		}
+		return err
+	})
 }
 
 // shrinkTo makes a recording smaller.

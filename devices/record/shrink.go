@@ -248,22 +248,13 @@ func (h *shrinker) record(ctx context.Context, tap model.Tap) (*model.Model, err
 func (h *shrinker) write(ctx context.Context, path string) error {
 	head := h.header
 	head.Shrunk = h.watch.finding
-	r, err := create(path, head, nil)
+	w, err := writer(path, head, !h.ended)
 	if err != nil {
 		return err
 	}
-	r.open = !h.ended
-	r.start(0)
-	m, err := h.record(ctx, r)
+	m, err := h.record(ctx, w)
 	if err != nil {
 		return err
 	}
-	m.Stop()
-	if err := r.Close(m); err != nil {
-		return err
-	}
-	if r.err != nil {
-		return fmt.Errorf("writing %s: %w", path, reason(r.err))
-	}
-	return nil
+	return finish(w, m)
 }
