@@ -120,11 +120,17 @@ func (s *Socket) Send(p, q []byte, fds ...int) error {
 }
 
 // WaitReadable waits for data or the end of the stream, at most d.
-func (s *Socket) WaitReadable(d time.Duration) (bool, error) {
+func (s *Socket) WaitReadable(d time.Duration) (bool, error) { return s.wait(unix.POLLIN, d) }
+
+// WaitWritable waits until a short message can be sent without blocking, at
+// most d.
+func (s *Socket) WaitWritable(d time.Duration) (bool, error) { return s.wait(unix.POLLOUT, d) }
+
+func (s *Socket) wait(events int16, d time.Duration) (bool, error) {
 	deadline := time.Now().Add(d)
 	for {
 		ts := unix.NsecToTimespec(max(int64(d), 0))
-		pfd := [1]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}}
+		pfd := [1]unix.PollFd{{Fd: int32(s.fd), Events: events}}
 		n, err := unix.Ppoll(pfd[:], &ts, nil)
 		if err == unix.EINTR {
 			d = time.Until(deadline)

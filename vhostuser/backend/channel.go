@@ -11,8 +11,8 @@ import (
 	"github.com/qcemu/qcemu/vhostuser/backend/wire"
 )
 
-// channelTimeout is how long the front-end may take to answer a message of
-// ours. Then the channel is given up.
+// channelTimeout is how long the front-end may take to make room for a message
+// of ours, and to answer it. Then the channel is given up.
 const channelTimeout = time.Second
 
 // channel is the back-end channel: messages from us to the front-end. A nil
@@ -70,6 +70,9 @@ func (c *channel) exchange(r wire.Request, payload any) error {
 	}
 	h.Put(c.buf[:])
 	c.s.srv.trace.message("=>", c.buf[:wire.HeaderSize+n], 0)
+	if room, err := c.sock.WaitWritable(channelTimeout); err != nil || !room {
+		return fmt.Errorf("nobody reads it: %w", unix.ETIMEDOUT)
+	}
 	if err := c.sock.Send(c.buf[:wire.HeaderSize+n], nil); err != nil || !ack {
 		return err
 	}

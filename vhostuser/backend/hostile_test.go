@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/qcemu/qcemu/vhostuser"
+	"github.com/qcemu/qcemu/vhostuser/backend"
 	"github.com/qcemu/qcemu/vhostuser/backend/wire"
 	"github.com/qcemu/qcemu/vhostuser/vhosttest"
 )
@@ -340,4 +341,23 @@ func TestChanges(t *testing.T) {
 	} else {
 		t.Logf("%d requests", n)
 	}
+}
+
+// TestDeafChannel: a front-end that does not answer on its back-end channel
+// cannot keep a ring from stopping.
+func TestDeafChannel(t *testing.T) {
+	r := newRig(t)
+	r.Negotiate(backend.FeatureVersion1, everything)
+	r.SetMemory(r.low)
+	channel(t, r)
+	d := vhosttest.NewSplit(r.low, ringSize, false)
+	r.Must(wire.SetVringNum, nil, wire.VringState{Num: ringSize})
+	r.Must(wire.SetVringAddr, nil, d.Addr(0))
+	r.Must(wire.SetVringEnable, nil, wire.VringState{Num: 1})
+	for range 5 {
+		d.Add([]vhosttest.Buffer{r.low.Put([]byte("x"))}, []vhosttest.Buffer{r.low.Space(1)}, false)
+		d.Publish()
+		r.Must(wire.VringKick, nil, wire.VringState{})
+	}
+	r.Ask(wire.GetVringBase, wire.VringState{})
 }
