@@ -75,19 +75,9 @@ func (d *Device) Requests() (engine, fallback uint64) {
 	return d.counts.engine.Load(), d.counts.fallback.Load()
 }
 
-// engine chooses who does an operation; nil: nobody can.
-func (d *Device) engine(c bamclient.Cipher, keyLen int, a bamclient.Auth) Engine {
-	switch {
-	case d.cfg.Engine.Supports(c, keyLen, a):
-		return d.cfg.Engine
-	case d.cfg.Fallback != nil && d.cfg.Fallback.Supports(c, keyLen, a):
-		return d.cfg.Fallback
-	}
-	return nil
-}
-
+// supports reports whether somebody can do such operations.
 func (d *Device) supports(c bamclient.Cipher, keyLen int, a bamclient.Auth) bool {
-	return d.engine(c, keyLen, a) != nil
+	return d.cfg.Engine.Supports(c, keyLen, a) || d.cfg.Fallback != nil && d.cfg.Fallback.Supports(c, keyLen, a)
 }
 
 // Config implements backend.Device (virtio §5.9.4).

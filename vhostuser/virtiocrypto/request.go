@@ -92,19 +92,10 @@ func (d *Device) serve(q *queue, r *backend.Request) (status, error) {
 	if code := q.place(r, &l); code != statusOK {
 		return code, nil
 	}
-	e := d.engine(s.cipher, int(s.keyLen), s.auth)
-	if e == nil {
-		return statusNotSupp, nil
-	}
-	count := &d.counts.engine
-	if e != d.cfg.Engine {
-		count = &d.counts.fallback
-	}
-	err := e.Do(&q.op, r.Cancel)
+	err := d.do(&q.op, r.Cancel)
 	if errors.Is(err, bamclient.ErrCanceled) {
 		return 0, backend.ErrAbandoned
 	}
-	count.Add(1)
 	if err != nil {
 		return statusOf(err), nil
 	}
@@ -115,6 +106,21 @@ func (d *Device) serve(q *queue, r *backend.Request) (status, error) {
 		}
 	}
 	return statusOK, nil
+}
+
+// do lets the engine do the operation, or the fallback what the engine cannot:
+// beside a length of key also an empty text.
+func (d *Device) do(op *bamclient.Operation, cancel <-chan struct{}) error {
+	err := d.cfg.Engine.Do(op, cancel)
+	switch {
+	case errors.Is(err, bamclient.ErrCanceled):
+		return err
+	case errors.Is(err, bamclient.ErrUnsupported) && d.cfg.Fallback != nil:
+		d.counts.fallback.Add(1)
+		return d.cfg.Fallback.Do(op, cancel)
+	}
+	d.counts.engine.Add(1)
+	return err
 }
 
 func statusOf(err error) status {
