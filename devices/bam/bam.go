@@ -44,10 +44,12 @@ type BAM struct {
 	burst     uint32
 	unknown   [unknownMax]Unmodelled
 	unknowns  int
-	actor     trace.Master // of the register write in progress
-	actorOff  uint32       // and where it goes
-	ev        trace.Event  // scratch, so that an event costs no allocation
-	buf       [16]byte     // a descriptor or an element on its way from memory
+	actor     trace.Master                  // of the register write in progress
+	actorOff  uint32                        // and where it goes
+	ev        trace.Event                   // scratch, so that an event costs no allocation: of tell
+	odd       trace.Event                   // and of emit
+	buf       [16]byte                      // a descriptor or an element on its way from memory
+	row       [readAhead * ElementSize]byte // several of them, for plainWrites
 	cmdEnable bool
 }
 

@@ -8,27 +8,34 @@ import "github.com/qcemu/qcemu/devices/trace"
 
 func (b *BAM) emit(e trace.Event) {
 	e.Time = b.now
-	b.ev = e
-	b.sink.Emit(&b.ev)
+	b.odd = e
+	b.sink.Emit(&b.odd)
+}
+
+// tell emits an event of a pipe. A request makes some hundred of them, so its fields are
+// set one by one where a copy of the whole would cost more than everything else.
+func (b *BAM) tell(k trace.Kind, p *pipe, off uint32, addr uint64, size uint32, value uint64) {
+	e := &b.ev
+	e.Time, e.Kind, e.By, e.Pipe, e.Flags = b.now, k, p.by, p.id, p.flags
+	e.Off, e.Addr, e.Size, e.Value = off, addr, size, value
+	b.sink.Emit(e)
 }
 
 // event emits an event that says no more than which pipe it is about.
 func (b *BAM) event(k trace.Kind, p *pipe) {
 	if b.sink != nil {
-		b.emit(trace.Event{Kind: k, By: p.by, Pipe: p.id, Off: p.rd, Flags: p.flags})
+		b.tell(k, p, p.rd, 0, 0, 0)
 	}
 }
 
-func (b *BAM) descEvent(k trace.Kind, p *pipe) {
-	b.emit(trace.Event{Kind: k, By: p.by, Pipe: p.id, Off: p.rd, Addr: p.addr, Size: p.size, Flags: p.flags})
-}
+func (b *BAM) descEvent(k trace.Kind, p *pipe) { b.tell(k, p, p.rd, p.addr, p.size, 0) }
 
 func (b *BAM) writeBackEvent(p *pipe) {
 	b.emit(trace.Event{Kind: trace.WriteBack, By: p.by, Pipe: p.id, Off: p.rd, Addr: p.addr, Size: p.pos, Flags: uint16(p.word1 >> 16 & 0xFF00)})
 }
 
 func (b *BAM) moveEvent(k trace.Kind, p *pipe, addr uint64, n uint32) {
-	b.emit(trace.Event{Kind: k, By: p.by, Pipe: p.id, Off: p.rd, Addr: addr, Size: n, Flags: p.flags})
+	b.tell(k, p, p.rd, addr, n, 0)
 }
 
 func (b *BAM) faultEvent(p *pipe, addr uint64, n uint32, why trace.FaultReason) {
@@ -40,7 +47,7 @@ func (b *BAM) elementEvent(p *pipe, addr, off, val uint32) {
 	if b.cfg.Secret == nil || b.cfg.Secret(off) {
 		val = 0
 	}
-	b.emit(trace.Event{Kind: trace.Element, By: p.by, Pipe: p.id, Off: addr, Value: uint64(val), Flags: p.flags})
+	b.tell(trace.Element, p, addr, 0, 0, uint64(val))
 }
 
 func (b *BAM) unlockEvent(p *pipe, cause trace.UnlockCause) {

@@ -69,7 +69,7 @@ const never = ^uint64(0)
 
 // handlers says what is done about each kind of event; the others do not
 // matter.
-var handlers = [...]func(*Checker, *trace.Event){
+var handlers = [256]func(*Checker, *trace.Event){
 	trace.RegRead:   (*Checker).read,
 	trace.RegWrite:  (*Checker).write,
 	trace.DescFetch: (*Checker).fetch,
@@ -85,21 +85,21 @@ var handlers = [...]func(*Checker, *trace.Event){
 	trace.OpAbort:   (*Checker).opEnd,
 	trace.LineSet:   (*Checker).lineSet,
 	trace.BusFault:  (*Checker).fault,
-	trace.Anomaly:   nil,
 }
 
 // Wants implements trace.Selective.
-func (c *Checker) Wants(k trace.Kind) bool { return int(k) < len(handlers) && handlers[k] != nil }
+func (c *Checker) Wants(k trace.Kind) bool { return handlers[k] != nil }
 
 // Emit implements trace.Sink.
 func (c *Checker) Emit(e *trace.Event) {
-	if !c.Wants(e.Kind) {
+	handle := handlers[e.Kind]
+	if handle == nil {
 		return
 	}
 	if e.Seq >= c.deadline {
 		c.overdue(e)
 	}
-	handlers[e.Kind](c, e)
+	handle(c, e)
 	c.last = e.Seq
 }
 

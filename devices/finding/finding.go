@@ -99,11 +99,11 @@ func (l *Log) Emit(e *trace.Event) {
 
 func (r *ring) keep(e *trace.Event) {
 	i := r.n % historyLen
-	r.events[i] = event{
-		seq: e.Seq, time: e.Time, addr: e.Addr, value: e.Value, off: e.Off, size: e.Size, flags: e.Flags,
-		kind: e.Kind, block: e.Block, by: e.By, pipe: e.Pipe, op: e.Op != nil,
-	}
-	if e.Op != nil {
+	k := &r.events[i] // field by field: that is cheaper than a copy of the whole
+	k.seq, k.time, k.addr, k.value = e.Seq, e.Time, e.Addr, e.Value
+	k.off, k.size, k.flags = e.Off, e.Size, e.Flags
+	k.kind, k.block, k.by, k.pipe, k.op = e.Kind, e.Block, e.By, e.Pipe, e.Op != nil
+	if k.op {
 		r.ops[i] = *e.Op
 	}
 	if e.Kind == trace.Anomaly {

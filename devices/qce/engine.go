@@ -11,7 +11,8 @@ type Engine struct {
 	sink trace.Sink
 	obs  Observer
 	rd   [numReadings]uint8
-	ev   trace.Event // the one that is being emitted
+	ev   trace.Event // the one that is being emitted: a register access
+	odd  trace.Event // and any other
 
 	// Register file, by word offset.
 	entry  [windowWords]uint8 // index of the bank in banks
@@ -154,10 +155,13 @@ func (e *Engine) Unmodelled() []Unmodelled {
 	return list
 }
 
-// emit sends an event that has no more than these fields.
+// emit sends an event that has no more than these fields. It sets them one by
+// one: that is much cheaper than a copy of the whole, and each register write
+// is an event.
 func (e *Engine) emit(kind trace.Kind, by trace.Master, off uint32, value uint64) {
-	e.ev = trace.Event{Kind: kind, Block: trace.QCE, By: by, Pipe: -1, Off: off, Value: value}
-	e.sink.Emit(&e.ev)
+	ev := &e.ev
+	ev.Kind, ev.Block, ev.By, ev.Pipe, ev.Off, ev.Value = kind, trace.QCE, by, -1, off, value
+	e.sink.Emit(ev)
 }
 
 // note reports a broken rule. size and value are as the rule's text says.
@@ -165,11 +169,11 @@ func (e *Engine) note(r *trace.Rule, by trace.Master, off, size uint32, value ui
 	if e.sink == nil {
 		return
 	}
-	e.ev = trace.Event{Kind: trace.Anomaly, Block: trace.QCE, By: by, Pipe: by.Pipe, Off: off, Size: size, Value: value, Rule: r}
+	e.odd = trace.Event{Kind: trace.Anomaly, Block: trace.QCE, By: by, Pipe: by.Pipe, Off: off, Size: size, Value: value, Rule: r}
 	if by.Via != trace.Command {
-		e.ev.Pipe = -1
+		e.odd.Pipe = -1
 	}
-	e.sink.Emit(&e.ev)
+	e.sink.Emit(&e.odd)
 }
 
 // noteOp reports a broken rule of the running operation.
@@ -181,6 +185,6 @@ func (e *Engine) emitOp(kind trace.Kind) {
 	if e.sink == nil {
 		return
 	}
-	e.ev = trace.Event{Kind: kind, Block: trace.QCE, By: e.op.by, Pipe: -1, Size: e.op.report.Bytes, Op: &e.op.report}
-	e.sink.Emit(&e.ev)
+	e.odd = trace.Event{Kind: kind, Block: trace.QCE, By: e.op.by, Pipe: -1, Size: e.op.report.Bytes, Op: &e.op.report}
+	e.sink.Emit(&e.odd)
 }
