@@ -69,6 +69,11 @@ func (b *BAM) proceed(p *pipe, n int) (steps int) {
 	}
 }
 
+// readAhead is how many descriptors plainWrites reads at once. The hardware has a cache of
+// descriptors too (REVISION.DESC_CACHE_DEPTH); software must not touch what it has
+// published (§5.2 [C]).
+const readAhead = 8
+
 // plainWrites makes the steps of a row of descriptors that are nothing but one register
 // write each, as the series makes some thirty of for a request: fetch, element and end of
 // each at once. What it does not know to be such a descriptor it leaves where it is. It
@@ -77,30 +82,57 @@ func (b *BAM) proceed(p *pipe, n int) (steps int) {
 // whose end is an event, or with less than n steps to make.
 func (b *BAM) plainWrites(p *pipe, n int) (steps int) {
 	const stepsOfEach = 3
-	const plain = FlagCMD<<16 | ElementSize
 	if n < stepsOfEach || b.sink != nil || p.shadow != nil || !b.cmdEnable || p.producer() ||
 		b.active&(p.bit-1) != 0 || b.lock.waiting&p.bit != 0 {
 		return 0
 	}
-	for raw := b.buf[:]; steps+stepsOfEach <= n; steps += stepsOfEach {
-		next := p.rd + DescriptorSize
-		if next >= p.ring {
-			next = 0
+	for {
+		row := b.plainRow(p, (n-steps)/stepsOfEach)
+		for e := row; len(e) > 0; e = e[ElementSize:] {
+			low, high := binary.LittleEndian.Uint64(e), binary.LittleEndian.Uint64(e[8:])
+			off := b.local(uint32(low & 0xFFFFFF))
+			if low>>24&0xFF != CommandWrite || high != 0xFFFF_FFFF || off >= b.cfg.Window.Size || off&3 != 0 {
+				return steps
+			}
+			b.periph.WriteReg(p.by, off, uint32(low>>32), ^uint32(0))
+			if p.rd += DescriptorSize; p.rd >= p.ring {
+				p.rd = 0
+			}
+			steps += stepsOfEach
 		}
-		if next == p.tail || p.mem.Read(p.base+uint64(p.rd), raw[:DescriptorSize]) != nil {
-			break
+		if len(row) == 0 {
+			return steps
 		}
-		desc := binary.LittleEndian.Uint64(raw)
-		if desc>>32 != plain || p.mem.Read(desc&0xFFFF_FFFF, raw[:ElementSize]) != nil {
-			break
-		}
-		low, high := binary.LittleEndian.Uint64(raw), binary.LittleEndian.Uint64(raw[8:])
-		off := b.local(uint32(low & 0xFFFFFF))
-		if low>>24&0xFF != CommandWrite || high != 0xFFFF_FFFF || off >= b.cfg.Window.Size || off&3 != 0 {
-			break
-		}
-		b.periph.WriteReg(p.by, off, uint32(low>>32), ^uint32(0))
-		p.rd = next
 	}
-	return steps
+}
+
+// plainRow returns the elements of at most n descriptors from the next one on, of which
+// each is a command descriptor without further flags and has one element, directly behind
+// the one before. The last descriptor that is published is never among them.
+func (b *BAM) plainRow(p *pipe, n int) []byte {
+	end := p.tail
+	if end <= p.rd {
+		end = p.ring + p.tail // of the part up to the ring's end, all
+	}
+	n = min(n, readAhead, int(end-p.rd)/DescriptorSize-1, int(p.ring-p.rd)/DescriptorSize)
+	if n <= 0 {
+		return nil
+	}
+	raw := b.row[:n*DescriptorSize]
+	if p.mem.Read(p.base+uint64(p.rd), raw) != nil {
+		return nil
+	}
+	first := binary.LittleEndian.Uint64(raw)
+	if first>>32 != FlagCMD<<16|ElementSize {
+		return nil
+	}
+	size := ElementSize // of the elements so far, and where the next is from the first
+	for raw = raw[DescriptorSize:]; len(raw) > 0 && binary.LittleEndian.Uint64(raw) == first+uint64(size); raw = raw[DescriptorSize:] {
+		size += ElementSize
+	}
+	elements := b.row[:size]
+	if uint32(first) > ^uint32(0)-uint32(size) || p.mem.Read(uint64(uint32(first)), elements) != nil {
+		return nil
+	}
+	return elements
 }

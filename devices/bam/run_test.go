@@ -76,8 +76,9 @@ func (p *program) element() bamtest.Element {
 // push adds some descriptors to the rings of a pair.
 func (p *program) push(pair int) {
 	at := code + uint64(pair)*0x4000
-	for range p.rng.IntN(8) {
-		at += 0x40
+	stride := uint64(16 + 48*p.rng.IntN(2))
+	for range p.rng.IntN(12) {
+		at += stride
 		p.rx[pair].Elements(at, p.element(), p.element())
 		d := buf(at, 16, bam.FlagCMD)
 		switch p.rng.IntN(12) {
@@ -190,6 +191,79 @@ func TestRunStopsInARow(t *testing.T) {
 		}
 		if got, done := rx.Read(bam.PSWOfsts)&0xFFFF, uint32(want/3*8); got != done {
 			t.Errorf("after %d steps the pipe is at %#x, want %#x", want, got, done)
+		}
+	}
+}
+
+// What lies behind the ring is no descriptor, however much it looks like the next one.
+func TestRunStaysInTheRing(t *testing.T) {
+	const slots = 8
+	r := newRig(t, bam.Config{})
+	rx := r.ring(2, 0, slots*8)
+	rx.Init(0)
+	behind := &bamtest.Ring{B: r.bam, Mem: r.mem, Base: ramBase + slots*8, Size: slots * 8}
+	for i := range uint64(slots) {
+		rx.Elements(code+i*16, write(uint32(i)*4, uint32(i)+1))
+		rx.Elements(code+(slots+i)*16, write(0x80, 1))
+		behind.Push(buf(code+(slots+i)*16, 16, bam.FlagCMD))
+	}
+	for range 4 {
+		for range slots - 2 {
+			rx.Push(buf(code+uint64(rx.Tail)*2, 16, bam.FlagCMD))
+		}
+		rx.Publish()
+		r.bam.Run(1000)
+	}
+	if diff := cmp.Diff([]uint32{1, 2, 3, 4, 5, 6, 7, 8}, r.loop.Regs[:slots]); diff != "" {
+		t.Errorf("registers (-want +got):\n%s", diff)
+	}
+	if r.loop.Regs[0x80/4] != 0 {
+		t.Error("a descriptor behind the ring was executed")
+	}
+}
+
+// gate is a peripheral that takes input once a register is written.
+type gate struct {
+	*bamtest.Loopback
+	open bool
+}
+
+func (g *gate) In(pipe int) []byte {
+	if !g.open {
+		return nil
+	}
+	return g.Loopback.In(pipe)
+}
+
+func (g *gate) WriteReg(by trace.Master, off, val, mask uint32) {
+	g.open = g.open || val == 3
+	g.Loopback.WriteReg(by, off, val, mask)
+}
+
+// A pipe before the one that writes registers goes first as soon as it can.
+func TestRunLetsTheFirstPipeGo(t *testing.T) {
+	build := func() (*rig, *bamtest.Ring, *bamtest.Ring) {
+		r := &rig{loop: bamtest.NewLoopback(16, 4096, 0x6000)}
+		r.build(t, bam.Config{}, &gate{Loopback: r.loop}, nil)
+		first, second := r.ring(2, 0, 0x100), r.ring(4, 0x100, 0x100)
+		first.Init(0)
+		second.Init(0)
+		first.Push(buf(data, 64, 0))
+		for i := range uint64(8) {
+			second.Elements(code+i*16, write(uint32(i)*4, uint32(i)))
+			second.Push(buf(code+i*16, 16, bam.FlagCMD))
+		}
+		first.Publish()
+		second.Publish()
+		return r, first, second
+	}
+	for n := range 32 {
+		a, a1, a2 := build()
+		b, b1, b2 := build()
+		want, got := stepwise(a.bam, n), b.bam.Run(n)
+		if want != got || a1.Read(bam.PSWOfsts) != b1.Read(bam.PSWOfsts) || a2.Read(bam.PSWOfsts) != b2.Read(bam.PSWOfsts) {
+			t.Errorf("after %d steps: %#x and %#x, step by step %#x and %#x", n,
+				b1.Read(bam.PSWOfsts), b2.Read(bam.PSWOfsts), a1.Read(bam.PSWOfsts), a2.Read(bam.PSWOfsts))
 		}
 	}
 }
