@@ -47,6 +47,9 @@ type Counter struct {
 	suite string
 	now   map[key]*Row // rows of the current suite
 	rows  []*Row       // all rows, in order of appearance
+	// The row that was counted last: most operations are like the one before.
+	last    key
+	lastRow *Row
 }
 
 // NewCounter returns an empty counter.
@@ -58,6 +61,7 @@ func (c *Counter) Begin(suite string) {
 	defer c.mu.Unlock()
 	c.suite = suite
 	c.now = make(map[key]*Row)
+	c.lastRow = nil
 	for _, r := range c.rows {
 		if r.Suite == suite {
 			c.now[key{uint8(r.EE), r.Algorithm, r.Direction, r.KeyBits}] = r
@@ -81,12 +85,16 @@ func (c *Counter) Emit(e *trace.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k := key{op.EE, op.Alg, direction(op), op.KeyBits}
-	r := c.now[k]
+	r := c.lastRow
+	if r == nil || k != c.last {
+		r = c.now[k]
+	}
 	if r == nil {
 		r = &Row{Suite: c.suite, EE: int(op.EE), Algorithm: op.Alg, Direction: k.dir, KeyBits: op.KeyBits}
 		c.now[k] = r
 		c.rows = append(c.rows, r)
 	}
+	c.last, c.lastRow = k, r
 	r.Requests++
 	r.Bytes += uint64(op.Bytes)
 	switch {

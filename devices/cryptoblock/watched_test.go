@@ -45,12 +45,6 @@ func BenchmarkV16XTS4KWatched(b *testing.B) {
 	benchmark(b, sinks)
 }
 
-// The same with the log of findings alone.
-func BenchmarkV16XTS4KLogged(b *testing.B) {
-	sinks, _ := readers(b)
-	benchmark(b, sinks[1:2])
-}
-
 func benchmark(b *testing.B, sinks []trace.Sink) {
 	v := newV16(b, cryptoblock.Options{Sinks: sinks})
 	b.SetBytes(4096)
@@ -58,19 +52,4 @@ func benchmark(b *testing.B, sinks []trace.Sink) {
 	for b.Loop() {
 		v.request()
 	}
-}
-
-type nop struct{ n int }
-
-func (n *nop) Emit(*trace.Event) { n.n++ }
-
-func BenchmarkV16XTS4KNop(b *testing.B) {
-	n := &nop{}
-	benchmark(b, []trace.Sink{n})
-	b.ReportMetric(float64(n.n)/float64(b.N), "events")
-}
-
-func BenchmarkV16XTS4KChecker(b *testing.B) {
-	sinks, _ := readers(b)
-	benchmark(b, sinks[2:])
 }

@@ -54,6 +54,9 @@ type Log struct {
 	mu       sync.Mutex // guards the rest
 	suite    string
 	findings map[*trace.Rule]*Finding
+	// The finding that came last: mostly the next one is the same.
+	recent     *Finding
+	recentRule *trace.Rule
 }
 
 // ring keeps the latest events of a side.
@@ -88,6 +91,10 @@ func (l *Log) Begin(suite string) {
 	defer l.mu.Unlock()
 	l.suite = suite
 }
+
+// Wants implements trace.Selective. A command element says no more than the
+// register write that follows it.
+func (l *Log) Wants(k trace.Kind) bool { return k != trace.Element }
 
 // Emit implements trace.Sink.
 func (l *Log) Emit(e *trace.Event) {
@@ -144,7 +151,10 @@ func (r *ring) all() []*trace.Event {
 func (l *Log) add(e *trace.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f := l.findings[e.Rule]
+	f := l.recent
+	if e.Rule != l.recentRule {
+		f = l.findings[e.Rule]
+	}
 	if f == nil {
 		r := e.Rule
 		f = &Finding{ID: r.ID, Title: r.Title, Severity: r.Severity.String(), Source: r.Source, Driver: r.Driver,
@@ -152,6 +162,7 @@ func (l *Log) add(e *trace.Event) {
 		f.History, f.Sides = l.history()
 		l.findings[e.Rule] = f
 	}
+	l.recent, l.recentRule = f, e.Rule
 	f.Count++
 	f.blame(int(e.By.EE))
 	if l.suite != "" && !slices.Contains(f.Suites, l.suite) {
@@ -160,6 +171,10 @@ func (l *Log) add(e *trace.Event) {
 }
 
 func (f *Finding) blame(ee int) {
+	if len(f.By) == 1 && f.By[0].EE == ee {
+		f.By[0].Count++
+		return
+	}
 	i, found := slices.BinarySearchFunc(f.By, ee, func(a Actor, ee int) int { return cmp.Compare(a.EE, ee) })
 	if !found {
 		f.By = slices.Insert(f.By, i, Actor{EE: ee})
