@@ -141,6 +141,8 @@ func (f *replayFlags) replay(ctx context.Context, path string) error {
 		return errFailed
 	case !result.Complete:
 		fmt.Printf("Result: replayed %d entries; the recording has no end, so the run that it is of died, or the disk was full\n", result.Entries)
+	case result.OtherRules:
+		fmt.Printf("Result: replayed %d entries, all as recorded; the findings are not, since there are other rules now\n", result.Entries)
 	default:
 		fmt.Printf("Result: replayed %d entries, all as recorded\n", result.Entries)
 	}

@@ -1,10 +1,6 @@
 package model
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-
 	"github.com/qcemu/qcemu/devices/antagonist"
 	"github.com/qcemu/qcemu/devices/attest"
 	"github.com/qcemu/qcemu/devices/bam"
@@ -227,19 +223,4 @@ func (g *gate) Emit(e *trace.Event) {
 	if !g.shut {
 		g.fan.Emit(e)
 	}
-}
-
-// Digest is a fingerprint of the results: attestation and findings.
-func (m *Model) Digest() (string, error) {
-	text, err := json.Marshal(struct {
-		Attestation []attest.Row
-		Findings    []finding.Finding
-		Antagonists []antagonist.Counts `json:",omitempty"`
-		Integrity   []integrity.Book    `json:",omitempty"`
-	}{m.Counter.Rows(), m.Findings.Findings(), m.Antagonists(), m.Integrity()})
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:]), nil
 }

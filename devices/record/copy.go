@@ -31,7 +31,7 @@ func Copy(ctx context.Context, r *Reader, last uint64, path string) (entries uin
 
 // writer begins a recording of a recording. Nothing in it depends on the time.
 func writer(path string, h Header, open bool) (*Recorder, error) {
-	h.Chip = h.Config.Chip()
+	h.Chip, h.Rules = h.Config.Chip(), rules()
 	w, err := create(path, h, nil)
 	if err != nil {
 		return nil, err

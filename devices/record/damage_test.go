@@ -107,10 +107,16 @@ func TestDamage(t *testing.T) {
 // records.
 func rewrite(t *testing.T, file []byte, change func(n *rec) (keep bool)) []byte {
 	t.Helper()
+	return rewriteAs(t, file, func(*Header) {}, change)
+}
+
+func rewriteAs(t *testing.T, file []byte, head func(*Header), change func(n *rec) (keep bool)) []byte {
+	t.Helper()
 	r, err := NewReader(bytes.NewReader(file))
 	if err != nil {
 		t.Fatal(err)
 	}
+	head(&r.Header)
 	path := filepath.Join(t.TempDir(), "rewritten.qrec")
 	w, err := create(path, r.Header, nil)
 	if err != nil {
@@ -216,6 +222,18 @@ func TestDivergence(t *testing.T) {
 				t.Errorf("divergence: %v, want %q", res.Divergence, tt.want)
 			}
 		})
+	}
+}
+
+// Where other rules are known today, other findings are no divergence.
+func TestOtherRules(t *testing.T) {
+	run := runLinux(t, model.Config{SoC: "sdm845"}, 1)
+	res, err := tryReplay(rewriteAs(t, run.file, func(h *Header) { h.Rules = "others" }, func(*rec) bool { return true }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Divergence != nil || !res.OtherRules {
+		t.Errorf("other rules %v, divergence %v", res.OtherRules, res.Divergence)
 	}
 }
 

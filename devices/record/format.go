@@ -1,6 +1,9 @@
 package record
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"hash/crc32"
 	"runtime/debug"
 	"time"
@@ -8,6 +11,7 @@ import (
 	"github.com/qcemu/qcemu/devices/bus"
 	"github.com/qcemu/qcemu/devices/cryptoblock"
 	"github.com/qcemu/qcemu/devices/model"
+	"github.com/qcemu/qcemu/devices/rulebook"
 )
 
 // magic begins a file. Its control characters do not survive a transfer as
@@ -42,13 +46,23 @@ type Header struct {
 	Recorded time.Time    `json:"recorded"`         // when it began
 	Origin   string       `json:"origin,omitempty"` // in words: driver, kernel, QEMU
 	Chip     string       `json:"chip"`             // model.Config.Chip at the time
+	Rules    string       `json:"rules"`            // fingerprint of the rules that findings could be of
 	Shrunk   string       `json:"shrunk,omitempty"` // the finding that it was shrunk to
 	Config   model.Config `json:"config"`
 }
 
 // NewHeader returns the header of a recording that begins now.
 func NewHeader(c model.Config, origin string) Header {
-	return Header{Tool: toolVersion(), Recorded: time.Now().UTC().Truncate(time.Second), Origin: origin, Chip: c.Chip(), Config: c}
+	return Header{Tool: toolVersion(), Recorded: time.Now().UTC().Truncate(time.Second), Origin: origin, Chip: c.Chip(), Rules: rules(), Config: c}
+}
+
+// rules is a fingerprint of the rules that there are.
+func rules() string {
+	h := sha256.New()
+	for _, r := range rulebook.Rules() {
+		fmt.Fprintln(h, r.ID)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 // toolVersion names the program's version as Go stamped it.

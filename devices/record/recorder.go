@@ -359,7 +359,7 @@ func (r *Recorder) End() {
 // failure that was told.
 func (r *Recorder) Close(m *model.Model) error {
 	m.End()
-	digest, err := m.Digest()
+	digest := m.Digest()
 	r.mu.Lock()
 	if r.closed {
 		r.mu.Unlock()
@@ -379,7 +379,8 @@ func (r *Recorder) Close(m *model.Model) error {
 		return fmt.Errorf("recording %s: the disk does not answer", r.path)
 	}
 	r.telling.Wait()
-	if whole && r.good >= 0 && err == nil {
+	var err error
+	if whole && r.good >= 0 {
 		err = r.tail(tail{Entries: entries, Digest: digest})
 	}
 	if err = errors.Join(err, r.file.Close()); err != nil {

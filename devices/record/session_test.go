@@ -32,7 +32,7 @@ const keyByte = 0xA7
 func runLinux(t testing.TB, c model.Config, rounds int) recorded {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "run.qrec")
-	r, err := create(path, Header{Tool: "test", Origin: "a test", Chip: c.Chip(), Config: c}, func(err error) { t.Error(err) })
+	r, err := create(path, Header{Tool: "test", Origin: "a test", Chip: c.Chip(), Rules: rules(), Config: c}, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
