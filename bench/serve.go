@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -77,8 +78,9 @@ func (r *run) readyTimes(ctx context.Context) (samples, error) {
 
 // backend is a running 'qcemu serve'.
 type backend struct {
-	cmd  *exec.Cmd
-	tail chan error // what came of its output after it was ready
+	cmd    *exec.Cmd
+	stderr bytes.Buffer
+	tail   chan error // what came of its output after it was ready
 }
 
 // startBackend returns when the backend is ready.
@@ -86,7 +88,7 @@ func (r *run) startBackend(ctx context.Context, socket string) (*backend, error)
 	b := &backend{cmd: exec.CommandContext(ctx, r.Program, "serve", "--socket-path", socket, "--soc", r.Guest.Profile.Name), tail: make(chan error, 1)}
 	b.cmd.Cancel = func() error { return b.cmd.Process.Signal(syscall.SIGTERM) }
 	b.cmd.WaitDelay = 5 * time.Second
-	b.cmd.Stderr = os.Stderr
+	b.cmd.Stderr = &b.stderr
 	out, err := b.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -98,7 +100,8 @@ func (r *run) startBackend(ctx context.Context, socket string) (*backend, error)
 	line, err := lines.ReadString('\n')
 	if strings.TrimSpace(line) != readyLine {
 		b.cmd.Process.Kill()
-		return nil, fmt.Errorf("qcemu serve did not become ready: %q, %w", line, errors.Join(err, b.cmd.Wait()))
+		err = errors.Join(err, b.cmd.Wait())
+		return nil, fmt.Errorf("qcemu serve did not become ready: %w; it said %q", err, line+b.stderr.String())
 	}
 	go func() {
 		_, err := io.Copy(io.Discard, lines)
