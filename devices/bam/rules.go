@@ -131,7 +131,7 @@ var rules = [numRules]trace.Rule{
 
 	regReserved:   {ID: "BAM-REG-001", Title: "reserved bits [value] written", Severity: trace.Warning, Source: "§3, §4 [D]", Driver: ""},
 	regForeign:    {ID: "BAM-REG-002", Title: "access to a register that belongs to another execution environment", Severity: trace.Error, Source: "§10, §11 [?]", Driver: chanInit},
-	regUnmodelled: {ID: "BAM-REG-003", Title: "access to an offset with no known register", Severity: trace.Warning, Source: "§2", Driver: ""},
+	regUnmodelled: {ID: "BAM-REG-003", Title: "access to an offset with no known register", Severity: trace.Warning, Source: "§2", Driver: "", PerRegister: true},
 	regSize:       {ID: "BAM-REG-004", Title: "a register access that is not one aligned word", Severity: trace.Warning, Source: "§2 [I]", Driver: ""},
 	regReadOnly:   {ID: "BAM-REG-005", Title: "write to a read-only register", Severity: trace.Warning, Source: "§3, §4 [D]", Driver: ""},
 	regGlobal:     {ID: "BAM-REG-006", Title: "a global or trust register is written by an execution environment that does not control the BAM", Severity: trace.Error, Source: "§11 [D]", Driver: bamInit},

@@ -30,8 +30,24 @@ type Finding struct {
 	First    string   `json:"first"`            // the first occurrence, rendered
 	Seq      uint64   `json:"seq"`              // its position in the event stream
 	History  []string `json:"history"`          // the events before it, oldest first
-	Sides    []Side   `json:"sides,omitempty"`  // where more than one EE had acted: the last events of each, apart
+	// Registers are those that a rule about registers that the model does not
+	// have was broken at, with how often each was touched.
+	Registers []Register `json:"registers,omitempty"`
+	Sides     []Side     `json:"sides,omitempty"` // where more than one EE had acted: the last events of each, apart
 }
+
+// Register is a register that a PerRegister rule was broken at.
+type Register struct {
+	First  string `json:"first"` // the first access, rendered
+	Reads  uint64 `json:"reads"`
+	Writes uint64 `json:"writes"`
+
+	block trace.Block
+	off   uint32
+}
+
+// maxRegisters is how many a finding tells apart.
+const maxRegisters = 64
 
 // Actor is an execution environment that broke a rule.
 type Actor struct {
@@ -50,6 +66,7 @@ type Side struct {
 type Log struct {
 	describe func(*trace.Event) string
 	last     [sides]ring // by the EE that an event is about; belongs to Emit
+	counting bool        // there is something in watched; belongs to Emit
 
 	mu       sync.Mutex // guards the rest
 	suite    string
@@ -57,6 +74,7 @@ type Log struct {
 	// The finding that came last: mostly the next one is the same.
 	recent     *Finding
 	recentRule *trace.Rule
+	watched    []*Finding // of PerRegister rules
 }
 
 // ring keeps the latest events of a side.
@@ -100,6 +118,9 @@ func (l *Log) Wants(k trace.Kind) bool { return k != trace.Element }
 func (l *Log) Emit(e *trace.Event) {
 	if e.Kind == trace.Anomaly {
 		l.add(e)
+	}
+	if l.counting && e.Kind <= trace.RegWrite {
+		l.count(e)
 	}
 	l.last[e.By.EE%sides].keep(e)
 }
@@ -161,12 +182,49 @@ func (l *Log) add(e *trace.Event) {
 			First: l.describe(e), Seq: e.Seq}
 		f.History, f.Sides = l.history()
 		l.findings[e.Rule] = f
+		if r.PerRegister {
+			l.watched = append(l.watched, f)
+			l.counting = true
+		}
+	}
+	if e.Rule.PerRegister && len(f.Registers) < maxRegisters {
+		f.Registers = append(f.Registers, Register{First: l.describe(e), block: e.Block, off: e.Off})
+		if own := &l.last[e.By.EE%sides]; own.n > 0 {
+			// The access itself stands before or behind the event that reports it.
+			if last := own.at((own.n - 1) % historyLen); last.Seq+1 == e.Seq {
+				l.countIn(f, last)
+			}
+		}
 	}
 	l.recent, l.recentRule = f, e.Rule
 	f.Count++
 	f.blame(int(e.By.EE))
 	if l.suite != "" && !slices.Contains(f.Suites, l.suite) {
 		f.Suites = append(f.Suites, l.suite)
+	}
+}
+
+// count counts an access to a register that was reported.
+func (l *Log) count(e *trace.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range l.watched {
+		l.countIn(f, e)
+	}
+}
+
+func (l *Log) countIn(f *Finding, e *trace.Event) {
+	for i := range f.Registers {
+		r := &f.Registers[i]
+		if r.off != e.Off || r.block != e.Block {
+			continue
+		}
+		switch e.Kind {
+		case trace.RegRead:
+			r.Reads++
+		case trace.RegWrite:
+			r.Writes++
+		}
 	}
 }
 
@@ -218,6 +276,7 @@ func (l *Log) Findings() []Finding {
 		c := *f
 		c.By = slices.Clone(f.By)
 		c.Suites = slices.Clone(f.Suites)
+		c.Registers = slices.Clone(f.Registers)
 		out = append(out, c)
 	}
 	slices.SortFunc(out, func(a, b Finding) int { return cmp.Compare(a.ID, b.ID) })

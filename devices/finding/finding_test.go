@@ -112,3 +112,29 @@ func TestSides(t *testing.T) {
 		t.Errorf("history of all: %q", h)
 	}
 }
+
+// A register that the model does not have is one finding, with all accesses to
+// it counted: the event of the first one stands before or behind the report.
+func TestRegisters(t *testing.T) {
+	l := NewLog(func(e *trace.Event) string { return fmt.Sprintf("%v+%#x", e.Block, e.Off) })
+	rule := &trace.Rule{ID: "X", PerRegister: true}
+	seq := uint64(0)
+	emit := func(k trace.Kind, block trace.Block, off uint32) {
+		seq++
+		l.Emit(&trace.Event{Seq: seq, Kind: k, Block: block, Off: off, Rule: rule})
+	}
+	emit(trace.RegWrite, trace.BAM, 0x50) // some other register
+	emit(trace.RegWrite, trace.QCE, 0x50)
+	emit(trace.Anomaly, trace.QCE, 0x50)
+	emit(trace.RegWrite, trace.QCE, 0x50)
+	emit(trace.RegRead, trace.BAM, 0x50)
+	emit(trace.Anomaly, trace.BAM, 0x60)
+	emit(trace.RegRead, trace.BAM, 0x60)
+	emit(trace.RegRead, trace.BAM, 0x60)
+	want := []Register{{First: "QCE+0x50", Writes: 2}, {First: "BAM+0x60", Reads: 2}}
+	if diff := cmp.Diff(want, l.Findings()[0].Registers, cmp.FilterPath(func(p cmp.Path) bool {
+		return p.Last().String() == ".block" || p.Last().String() == ".off"
+	}, cmp.Ignore()), cmp.AllowUnexported(Register{})); diff != "" {
+		t.Errorf("registers (-want +got):\n%s", diff)
+	}
+}

@@ -65,6 +65,13 @@ func (e *Engine) bank(by trace.Master, off uint32, shown uint64, read bool) *Ban
 			return b
 		}
 	}
+	if e.sink != nil {
+		kind := trace.RegWrite
+		if read {
+			kind = trace.RegRead
+		}
+		e.emit(kind, by, off, uint64(shown))
+	}
 	e.countUnmodelled(by, off, shown, read)
 	return nil
 }

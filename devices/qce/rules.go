@@ -68,6 +68,8 @@ var (
 	ruleForeignCPU = rule("QCE-REG-006", trace.Warning, "access by a CPU while another EE holds the lock", "§8 [D]", "qce_check_status")
 )
 
+func init() { ruleUnmodelled.PerRegister = true }
+
 // Rules are all rules of the engine, in order of their IDs.
 var Rules = []*trace.Rule{
 	ruleBusyWrite, ruleBusyGo, ruleNoAlg, ruleBadAlg, ruleEncrRegion, ruleAuthRegion, ruleEncrBlock, ruleAuthBlock,

@@ -205,4 +205,7 @@ type Rule struct {
 	Severity Severity
 	Source   string // where the rule comes from: datasheet section and evidence mark
 	Driver   string // the driver function that most likely did it, "" if unknown
+	// PerRegister rules are reported once for each register; who reads the
+	// stream counts the accesses that follow.
+	PerRegister bool
 }
