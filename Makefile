@@ -50,8 +50,13 @@ fuzz:
 			echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
 		done; done
 
-# The real guest, both drivers, several SoCs.
+# The real guest, both drivers, several SoCs; the race with the stock driver, and
+# its absence with the series.
 guest-tests: build
+	@echo '== contention, stock driver: the race must show'
+	$(BIN) run --driver stock --suite contention --out out/stock
+	@echo '== contention and faults, series driver: nothing may be corrupted'
+	$(BIN) run --driver series --suite contention,faults --out out/series
 	@echo '== guest tests'
 	QCEMU_E2E=1 QCEMU=$(abspath $(BIN)) $(GO) test -count=1 -timeout 60m -v ./tests/...
 
