@@ -16,8 +16,8 @@ import (
 	"github.com/qcemu/qcemu/report"
 )
 
-// besides is what can happen beside a load. Each goes on until the context is
-// done, and says what came of it.
+// besides is what can happen beside a load. Each lets the load end when it has
+// shown enough, goes on until the context is done, and says what came of it.
 var besides = map[string]func(ctx context.Context, p *phaseRun, l *load) report.Case{
 	"":               nil,
 	job.BesideTcrypt: besideTcrypt,
@@ -26,7 +26,7 @@ var besides = map[string]func(ctx context.Context, p *phaseRun, l *load) report.
 }
 
 // besideTcrypt runs the correctness modes of tcrypt over and over.
-func besideTcrypt(ctx context.Context, p *phaseRun, _ *load) report.Case {
+func besideTcrypt(ctx context.Context, p *phaseRun, l *load) report.Case {
 	c := report.Case{Name: job.BesideTcrypt, Status: report.Pass}
 	registered, err := p.env.Kernel.Algorithms()
 	if err == nil {
@@ -58,8 +58,11 @@ func besideTcrypt(ctx context.Context, p *phaseRun, _ *load) report.Case {
 		return c
 	}
 	runs, failures := 0, map[string]int{}
-	for ; runs == 0 || ctx.Err() == nil; runs++ {
-		// The load's end must not keep a mode from being tried once.
+	for ; ctx.Err() == nil; runs++ {
+		if runs == len(modes) {
+			l.more.Store(false)
+		}
+		// What has begun is not to be cut short by the load's end.
 		log, err := r.load(context.WithoutCancel(ctx), "mode="+strconv.Itoa(modes[runs%len(modes)]))
 		if err != nil && len(log.Failed) == 0 {
 			failures[err.Error()]++
@@ -85,6 +88,7 @@ const (
 	driverDir  = "/sys/bus/platform/drivers"
 	restPeriod = 300 * time.Millisecond // of load between two changes
 	backWithin = 30 * time.Second
+	changes    = 3 // at least
 )
 
 // besideRebind takes the devices from the drivers and gives them back: first
@@ -164,6 +168,9 @@ func (p *phaseRun) change(ctx context.Context, l *load, name string, f func(roun
 	c := report.Case{Name: name, Status: report.Pass}
 	rounds := 0
 	for ; rounds == 0 || ctx.Err() == nil; rounds++ {
+		if rounds == changes {
+			l.more.Store(false)
+		}
 		select {
 		case <-time.After(restPeriod):
 		case <-ctx.Done():

@@ -128,7 +128,11 @@ func (p *phaseRun) load(ctx context.Context, l *load) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan report.Case, 1)
-	go func() { done <- beside(ctx, p, l) }()
+	l.more.Store(true)
+	go func() {
+		defer l.more.Store(false)
+		done <- beside(ctx, p, l)
+	}()
 	err := l.run(ctx)
 	cancel() // what happens beside ends as soon as it can
 	select {

@@ -229,6 +229,21 @@ func TestDraws(t *testing.T) {
 	}
 }
 
+// TestDeal: each algorithm has its turn in each round.
+func TestDeal(t *testing.T) {
+	p := &phaseRun{env: envOf("contention", healthy())}
+	l := newLoad(p, EngineAlgorithms(), 1, 0)
+	for range 5 {
+		seen := map[string]bool{}
+		for range l.algs {
+			seen[l.deal().Driver] = true
+		}
+		if len(seen) != len(l.algs) {
+			t.Errorf("%d of %d algorithms in a round", len(seen), len(l.algs))
+		}
+	}
+}
+
 func TestPhaseTarget(t *testing.T) {
 	if got := phaseTarget(job.Phase{}); got != nil {
 		t.Errorf("all algorithms: %v", got)

@@ -47,10 +47,13 @@ type load struct {
 	group uint64
 
 	left atomic.Int64 // requests to begin
+	more atomic.Bool  // go on beyond them: what happens beside is not through
 	ends atomic.Int64 // requests that have ended
 	gate sync.RWMutex // read by a thread that has an algorithm open, written by who needs all closed
 
 	mu      sync.Mutex
+	deck    *draws                   // shuffles
+	cards   []EngineAlgorithm        // left of this round
 	counts  map[string]*requestCount // by driver
 	pending map[int]string           // what each thread waits for, by its number: driver
 	closed  bool                     // given up: what still ends does not count
@@ -58,7 +61,7 @@ type load struct {
 
 func newLoad(p *phaseRun, algs []EngineAlgorithm, requests int, group uint64) *load {
 	l := &load{p: p, algs: algs, seed: uint64(p.env.Job.Seed), group: group,
-		counts: map[string]*requestCount{}, pending: map[int]string{}}
+		deck: &draws{rand.New(rand.NewPCG(uint64(p.env.Job.Seed), group))}, counts: map[string]*requestCount{}, pending: map[int]string{}}
 	l.left.Store(int64(max(requests, 1)))
 	for _, a := range algs {
 		l.counts[a.Driver] = &requestCount{}
@@ -125,8 +128,8 @@ func (l *load) giveUp() error {
 func (l *load) thread(ctx context.Context, number int) {
 	d := &draws{rand.New(rand.NewPCG(l.seed, l.group<<32|uint64(number)))}
 	failures := 0
-	for ctx.Err() == nil && l.left.Load() > 0 && failures < maxFailures {
-		a := l.algs[d.IntN(len(l.algs))]
+	for ctx.Err() == nil && (l.left.Load() > 0 || l.more.Load()) && failures < maxFailures {
+		a := l.deal()
 		l.gate.RLock()
 		c, err := l.opened(number, a, d)
 		if err != nil {
@@ -135,7 +138,7 @@ func (l *load) thread(ctx context.Context, number int) {
 			l.gate.RUnlock()
 			continue
 		}
-		for i := 0; i < perClient && ctx.Err() == nil && l.left.Add(-1) >= 0; i++ {
+		for i := 0; i < perClient && ctx.Err() == nil && (l.left.Add(-1) >= 0 || l.more.Load()); i++ {
 			if l.request(number, a, c, d) {
 				failures = 0
 			} else {
@@ -145,6 +148,21 @@ func (l *load) thread(ctx context.Context, number int) {
 		c.Close()
 		l.gate.RUnlock()
 	}
+}
+
+// deal picks a thread's next algorithm: all have their turn, in an order that
+// is drawn anew for each round.
+func (l *load) deal() EngineAlgorithm {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.cards) == 0 {
+		for _, i := range l.deck.Perm(len(l.algs)) {
+			l.cards = append(l.cards, l.algs[i])
+		}
+	}
+	a := l.cards[0]
+	l.cards = l.cards[1:]
+	return a
 }
 
 // opened opens an algorithm: setting a key may take the engine as well.
