@@ -10,6 +10,7 @@ import (
 type side struct {
 	guarded uint32 // register writes since its last GO that were made under its lock
 	naked   uint32 // and those that were not
+	first   uint64 // Seq of the first of them
 	accused bool   // of configuring without the lock, since its last GO
 	line    bool   // level of its interrupt line
 	served  bool   // has cleared an interrupt since it last read STATUS
@@ -54,14 +55,17 @@ func (c *Checker) engineWrite(e *trace.Event) {
 	switch {
 	case c.op.running && c.op.ee == ee: // a mistake, and no beginning of the next request
 	case !own:
+		if s.naked == 0 {
+			s.first = e.Seq
+		}
 		s.naked++
 	case uint8(e.By.Pipe) >= bam.MaxPipes || !c.pipes[e.By.Pipe].unlocks: // else it parks the engine
 		s.guarded++
 	}
 }
 
-// contested reports whether a side other than ee uses the engine or waits for
-// its lock.
+// contested reports whether a side other than ee uses the engine, has used it
+// while ee was configuring, or waits for its lock.
 func (c *Checker) contested(ee uint8) bool {
 	if !c.cfg.Layout.PipeLock() {
 		return false
@@ -69,8 +73,10 @@ func (c *Checker) contested(ee uint8) bool {
 	if c.lock.held || c.op.running && c.op.ee != ee {
 		return true
 	}
+	own := &c.sides[ee]
 	for i := range c.sides {
-		if s := &c.sides[i]; uint8(i) != ee && (s.guarded|s.naked != 0 || s.waiting != 0) {
+		s := &c.sides[i]
+		if uint8(i) != ee && (s.guarded|s.naked != 0 || s.waiting != 0 || own.naked != 0 && s.touched > own.first) {
 			return true
 		}
 	}
