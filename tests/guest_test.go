@@ -322,6 +322,26 @@ func TestGuestEnd(t *testing.T) {
 	}
 }
 
+// TestGuestHang: a guest that stands still is given up, and is a result.
+func TestGuestHang(t *testing.T) {
+	needGuests(t)
+	qemu, pidFile := wrapped(t, "")
+	b := startRun(t, "--qemu", qemu, "--suite", "selftest", "--patience", "20s")
+	b.until("qcemu: suite selftest")
+	n := pid(t, pidFile)
+	syscall.Kill(n, syscall.SIGSTOP)
+	if code := b.wait(); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	r := b.report()
+	if s := suite(t, r, "selftest"); s.Ended || !strings.Contains(s.Error, "the guest hangs") {
+		t.Errorf("suite: %+v", s)
+	}
+	if running(n) {
+		t.Error("QEMU still runs")
+	}
+}
+
 // TestGuestInterrupt: Ctrl-C ends everything that was started.
 func TestGuestInterrupt(t *testing.T) {
 	needGuests(t)

@@ -1,0 +1,30 @@
+#!/bin/sh
+# The machine that qcemu itself uses: virt, 1 GiB, 2 CPUs, everything but the
+# crypto block on virtio-mmio.
+#
+#   qcemu guest build --shell --dir guest-files
+#   qcemu serve --socket-path guest-files/block.sock --share guest-files/shared --share-socket guest-files/share.sock &
+#   qemu-configs/basic.sh guest-files
+set -eu
+dir=${1:?usage: basic.sh FOLDER, as "qcemu guest build --dir FOLDER" made it}
+
+# shellcheck disable=SC2086 # QEMU may be several words
+exec ${QEMU:-qemu-system-aarch64} \
+	-machine virt,memory-backend=mem \
+	-cpu cortex-a72 \
+	-smp 2 \
+	-m 1024M \
+	-object memory-backend-memfd,id=mem,size=1024M,share=on \
+	-nodefaults -no-user-config -display none -serial stdio \
+	-kernel "$dir/kernel" \
+	-dtb "$dir/guest.dtb" \
+	-initrd "$dir/initramfs" \
+	-append "console=ttyAMA0 panic=-1" \
+	-device "{\"driver\":\"vfio-user-pci\",\"socket\":{\"type\":\"unix\",\"path\":\"$dir/block.sock\"},\"addr\":\"4.0\"}" \
+	-device virtio-serial-device \
+	-chardev "socket,id=share,path=$dir/share.sock" \
+	-device virtserialport,chardev=share,name=org.qcemu.share \
+	-drive "if=none,id=disk,format=raw,cache=unsafe,file=$dir/disk.img" \
+	-device virtio-blk-device,drive=disk,serial=qcemu-disk \
+	-object rng-random,id=rng,filename=/dev/urandom \
+	-device virtio-rng-device,rng=rng

@@ -1,0 +1,228 @@
+package tests
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const configs = "../qemu-configs"
+
+// TestConfigsDescribed: every file has its line in the README.
+func TestConfigsDescribed(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join(configs, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = fs.WalkDir(os.DirFS(configs), ".", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && name != "README.md" && !bytes.Contains(readme, []byte("| `"+name+"` |")) {
+			t.Errorf("README.md has no line for %s", name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestConfigsAgree: the files that repeat the machine that qcemu makes itself
+// say the same as qemu-args.
+func TestConfigsAgree(t *testing.T) {
+	needGuests(t)
+	_, own := byHand(t)
+	basic, err := os.ReadFile(filepath.Join(configs, "basic.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(options(own), options(string(basic))); diff != "" {
+		t.Errorf("basic.sh (-qemu-args +basic.sh):\n%s", diff)
+	}
+}
+
+// options counts the words of a command line that are QEMU's and have no path,
+// but for those that say what becomes of the guest's end.
+func options(line string) map[string]int {
+	n := map[string]int{}
+	_, line, _ = strings.Cut(line, "-machine") // what is before is QEMU itself
+	for f := range strings.FieldsSeq(line) {
+		f = strings.Trim(f, `"'\`)
+		switch {
+		case f == "-no-reboot", strings.ContainsAny(f, "/$"):
+		case strings.HasPrefix(f, "-"), strings.Contains(f, "="), strings.Contains(f, "virt"):
+			n[f]++
+		}
+	}
+	return n
+}
+
+// guestFiles makes a guest with a shell for one of the configurations, and
+// starts the backend in the folder.
+func guestFiles(t *testing.T, args ...string) string {
+	t.Helper()
+	dir := socketDir(t)
+	out, err := exec.Command(qcemu, append([]string{"guest", "build", "--shell", "--dir", dir}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	s := &server{}
+	s.start(t, exec.Command(qcemu, "serve", "--socket-path", dir+"/block.sock", "--share", dir+"/shared", "--share-socket", dir+"/share.sock"))
+	s.ready()
+	return dir
+}
+
+// TestConfigsBoot boots what can be booted with QEMU alone.
+func TestConfigsBoot(t *testing.T) {
+	needGuests(t)
+	qemu, _ := wrapped(t, "")
+	abs, err := filepath.Abs(configs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name  string
+		guest []string
+		cmd   func(dir string) *exec.Cmd
+	}{
+		{"basic.sh", nil, func(dir string) *exec.Cmd { return exec.Command(abs+"/basic.sh", dir) }},
+		{"large.sh", []string{"--memory", "4096", "--cpus", "12"}, func(dir string) *exec.Cmd { return exec.Command(abs+"/large.sh", dir) }},
+		{"virt.cfg", nil, func(dir string) *exec.Cmd {
+			cmd := exec.Command(qemu, "-readconfig", abs+"/virt.cfg", "-cpu", "cortex-a72", "-display", "none", "-nodefaults", "-serial", "stdio",
+				"-device", `{"driver":"vfio-user-pci","socket":{"type":"unix","path":"block.sock"},"addr":"4.0"}`)
+			cmd.Dir = dir
+			return cmd
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := guestFiles(t, c.guest...)
+			cmd := c.cmd(dir)
+			cmd.Env = append(os.Environ(), "QEMU="+qemu)
+			g := open(t, cmd)
+			g.shell()
+			g.probed()
+			g.exit()
+		})
+	}
+}
+
+// TestConfigLibvirt: the domain is well-formed XML whose device is the one that
+// everything else says; libvirt's own checker has a look if it is there.
+func TestConfigLibvirt(t *testing.T) {
+	file := filepath.Join(configs, "libvirt.xml")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var domain struct {
+		XMLName xml.Name `xml:"domain"`
+		Memory  struct {
+			Source struct {
+				Type string `xml:"type,attr"`
+			} `xml:"source"`
+			Access struct {
+				Mode string `xml:"mode,attr"`
+			} `xml:"access"`
+		} `xml:"memoryBacking"`
+		Args []struct {
+			Value string `xml:"value,attr"`
+		} `xml:"http://libvirt.org/schemas/domain/qemu/1.0 commandline>arg"`
+	}
+	if err := xml.Unmarshal(data, &domain); err != nil {
+		t.Fatal(err)
+	}
+	if domain.Memory.Source.Type != "memfd" || domain.Memory.Access.Mode != "shared" {
+		t.Errorf("memory: %+v", domain.Memory)
+	}
+	if len(domain.Args) != 2 || domain.Args[0].Value != "-device" {
+		t.Fatalf("qemu:commandline: %+v", domain.Args)
+	}
+	var device struct{ Driver, Bus, Addr string }
+	if err := json.Unmarshal([]byte(domain.Args[1].Value), &device); err != nil {
+		t.Fatal(err)
+	}
+	if device.Driver != "vfio-user-pci" || device.Bus != "pcie.0" || device.Addr != "4.0" {
+		t.Errorf("device: %+v", device)
+	}
+	t.Run("schema", func(t *testing.T) {
+		tool, err := exec.LookPath("virt-xml-validate")
+		if err != nil {
+			t.Skip("no virt-xml-validate (package libvirt-clients): the schema is not checked")
+		}
+		if out, err := exec.Command(tool, file, "domain").CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+	})
+}
+
+// TestConfigSystemd lets systemd read the units.
+func TestConfigSystemd(t *testing.T) {
+	tool, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("no systemd-analyze: the units are not checked")
+	}
+	dir := t.TempDir()
+	var files []string
+	for _, name := range []string{"qcemu.socket", "qcemu.service"} {
+		data, err := os.ReadFile(filepath.Join(configs, "systemd", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		data = bytes.ReplaceAll(data, []byte("/usr/local/bin/qcemu"), []byte(qcemu)) // else it is missed
+		files = append(files, filepath.Join(dir, name))
+		write(t, files[len(files)-1], data)
+	}
+	out, err := exec.Command(tool, append([]string{"verify", "--man=no"}, files...)...).CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestConfigVirtmeNG lets virtme-ng put its command together.
+func TestConfigVirtmeNG(t *testing.T) {
+	if _, err := exec.LookPath("vng"); err != nil {
+		t.Skip("no vng (package virtme-ng): its recipe is not tried")
+	}
+	needGuests(t)
+	qemu, _ := wrapped(t, "")
+	dir := guestFiles(t)
+	cmd := exec.Command(filepath.Join(configs, "virtme-ng.sh"), dir, t.TempDir(), "--dry-run")
+	cmd.Env = append(os.Environ(), "QEMU="+qemu)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{
+		"-kernel " + dir + "/kernel", "-dtb " + dir + "/guest.dtb", "share=on", "memory-backend=mem",
+		`'{"driver":"vfio-user-pci","socket":{"type":"unix","path":"` + dir + `/block.sock"},"addr":"4.0"}'`,
+	} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the command has no %s:\n%s", want, out)
+		}
+	}
+}
+
+// TestConfigScripts: a shell can read them.
+func TestConfigScripts(t *testing.T) {
+	scripts, err := filepath.Glob(filepath.Join(configs, "*.sh"))
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("%v, %v", scripts, err)
+	}
+	for _, name := range scripts {
+		if out, err := exec.Command("sh", "-n", name).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+		out, err := exec.Command(name).CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || !bytes.Contains(out, []byte("usage: "+filepath.Base(name)+" FOLDER")) {
+			t.Errorf("%s without arguments: %v\n%s", name, err, out)
+		}
+	}
+}
