@@ -73,7 +73,7 @@ func TestPrefixOfChunk(t *testing.T) {
 
 func TestDamage(t *testing.T) {
 	run := runLinux(t, model.Config{SoC: "sdm845"}, 1)
-	for i := range run.file {
+	for i := 0; i < len(run.file); i += 1 + i/300 {
 		file := bytes.Clone(run.file)
 		file[i] ^= 0x10
 		_, err := tryReplay(file)
