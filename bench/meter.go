@@ -14,7 +14,6 @@ import (
 type cost struct {
 	wall       time.Duration // since the request before
 	model      time.Duration // spent in the model
-	line       time.Duration // spent on telling QEMU of interrupts
 	reads      int           // of registers
 	writes     int
 	interrupts int
@@ -31,6 +30,7 @@ type meter struct {
 	last  trace.Op  // the one before
 	since time.Time
 	now   cost
+	line  time.Duration // of the access in progress, spent on telling QEMU of interrupts
 	costs map[kind][]cost
 }
 
@@ -68,7 +68,7 @@ func (l meteredLine) Set(asserted bool) {
 	took := time.Since(start)
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
-	l.m.now.line += took
+	l.m.line += took
 	if asserted {
 		l.m.now.interrupts++
 	}
@@ -95,7 +95,8 @@ func (m *meter) access(start time.Time, reads, writes int) {
 	end := time.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.now.model += end.Sub(start)
+	m.now.model += max(end.Sub(start)-m.line, 0)
+	m.line = 0
 	m.now.reads += reads
 	m.now.writes += writes
 	if m.done == nil {
@@ -104,7 +105,6 @@ func (m *meter) access(start time.Time, reads, writes int) {
 	op := m.done
 	if !m.since.IsZero() && op.Alg == m.last.Alg && op.Bytes == m.last.Bytes {
 		m.now.wall = end.Sub(m.since)
-		m.now.model -= m.now.line
 		k := kind{op.Alg, op.Bytes}
 		m.costs[k] = append(m.costs[k], m.now)
 	}
