@@ -107,3 +107,28 @@ func tmpfs(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Defer(func() { unix.Unmount(dir, unix.MNT_DETACH) })
 }
+
+// TestHelp: every command there is explains itself, and refuses what it does
+// not know.
+func TestHelp(t *testing.T) {
+	var visit func(path []string)
+	visit = func(path []string) {
+		out, err := exec.Command(qcemu, append(path, "--help")...).Output()
+		if err != nil || !strings.Contains(string(out), "Usage:\n  qcemu") || !strings.Contains(string(out), "Flags:\n") {
+			t.Errorf("qcemu %s --help: %v\n%s", strings.Join(path, " "), err, out)
+		}
+		cmd := exec.Command(qcemu, append(path, "--no-such-flag")...)
+		msg, err := cmd.CombinedOutput()
+		if err == nil || cmd.ProcessState.ExitCode() != 2 || strings.Count(string(msg), "\n") != 1 {
+			t.Errorf("qcemu %s --no-such-flag: %v\n%s", strings.Join(path, " "), err, msg)
+		}
+		_, commands, _ := strings.Cut(string(out), "Available Commands:\n")
+		commands, _, _ = strings.Cut(commands, "\n\n")
+		for line := range strings.Lines(commands) {
+			if name := strings.Fields(line)[0]; name != "help" {
+				visit(append(path[:len(path):len(path)], name))
+			}
+		}
+	}
+	visit(nil)
+}
