@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -85,6 +86,11 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 	defer console.Close()
 
 	c.Model.SoC, c.Model.Seed = c.Guest.Profile.Name, uint64(c.Seed)
+	if slices.ContainsFunc(boots, func(b bootPlan) bool { return b.kind == suites.BootVirtio }) {
+		if err := AddVirtio(&c.Model); err != nil {
+			return nil, err
+		}
+	}
 	used := slices.ContainsFunc(boots, func(b bootPlan) bool { return b.kind != suites.BootPhases })
 	record := c.Record
 	if !used {
@@ -194,6 +200,15 @@ func (r *run) boot(ctx context.Context, plan bootPlan) error {
 	if err := ServeShare(ctx, &wg, r.share(plan, machine.ShareSocket, col)); err != nil {
 		return err
 	}
+	if machine.CryptoSocket != "" {
+		v, err := r.model.NewVirtio(machine.CryptoQueues, "", slog.New(quiet{slog.Default().Handler()}))
+		if err != nil {
+			return err
+		}
+		if err := v.Serve(ctx, &wg, machine.CryptoSocket); err != nil {
+			return err
+		}
+	}
 
 	col.phase = plan.title
 	step := r.Guest.Progress.Begin("boot for %s (driver %s, SoC %s)", strings.Join(plan.suites, ", ")+col.where(), r.Guest.Driver, r.Guest.Profile.Name)
@@ -229,6 +244,10 @@ func (r *run) machine(ctx context.Context, dir string, plan bootPlan) (*vm.Confi
 	c.BlockSocket = filepath.Join(dir, "block.sock")
 	c.ShareSocket = filepath.Join(dir, "share.sock")
 	c.Disk = filepath.Join(dir, "disk.img")
+	if plan.kind == suites.BootVirtio {
+		c.CryptoSocket, c.CryptoQueues = filepath.Join(dir, "crypto.sock"), suites.VirtioQueues
+		c.CryptoBuiltin = true
+	}
 	return &c, makeDisk(c.Disk)
 }
 

@@ -11,9 +11,9 @@ import (
 	"github.com/qcemu/qcemu/devices/qce"
 )
 
-// Client is a user of the crypto block. Make one with New, put its Place into
-// the block's options, and Attach it to the block. Do may be called by several
-// goroutines at a time; operations are done one after the other.
+// Client is a user of the crypto block. Make one with New and attach it to a
+// block that has a client at its place. Do may be called by several goroutines
+// at a time; operations are done one after the other.
 type Client struct {
 	name    string
 	place   cryptoblock.Place
@@ -60,13 +60,16 @@ func New(name string, p *cryptoblock.Profile, place cryptoblock.Place) (*Client,
 	return c, nil
 }
 
-// Block is what the client needs of the crypto block.
+// Block is what the block must be made with.
 func (c *Client) Block() cryptoblock.Client {
-	return cryptoblock.Client{Name: c.name, EE: c.place.EE, Pair: c.place.Pair, Memory: &c.mem, Line: c.line}
+	return cryptoblock.Client{Name: c.name, EE: c.place.EE, Pair: c.place.Pair}
 }
 
-// Attach connects the client to the block that was made with it.
-func (c *Client) Attach(b *cryptoblock.Block) { c.port = b.Port(c.place.EE) }
+// Attach connects the client to the block.
+func (c *Client) Attach(b *cryptoblock.Block) {
+	c.port = b.Port(c.place.EE)
+	c.port.Attach(&c.mem, c.line)
+}
 
 // Bits of ENGINES_AVAIL (datasheet §12).
 const (

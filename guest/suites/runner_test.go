@@ -130,7 +130,7 @@ func TestArtifactName(t *testing.T) {
 func TestSuites(t *testing.T) {
 	var names []string
 	for _, s := range All() {
-		if s.About() == "" || !slices.Contains([]Boot{BootSelftest, BootNoTests, BootPhases}, s.Boot()) {
+		if s.About() == "" || !slices.Contains([]Boot{BootSelftest, BootNoTests, BootVirtio, BootPhases}, s.Boot()) {
 			t.Errorf("%s: about %q, boot %q", s.Name(), s.About(), s.Boot())
 		}
 		if got, ok := ByName(s.Name()); !ok || got.Name() != s.Name() {

@@ -16,6 +16,8 @@ const (
 	BootSelftest Boot = "selftest"
 	// BootNoTests has the self-tests off, so that each algorithm can be used.
 	BootNoTests Boot = "notests"
+	// BootVirtio is BootSelftest in a machine that has virtio-crypto devices too.
+	BootVirtio Boot = "virtio"
 	// BootPhases is BootNoTests once more for each phase of each suite, by the
 	// host's plan (job.Phase): with another behaviour of the hardware, or after
 	// a driver has hung.
@@ -24,7 +26,7 @@ const (
 
 // KernelArgs returns what the kernel command line needs for the boot.
 func (b Boot) KernelArgs() []string {
-	if b != BootSelftest {
+	if b != BootSelftest && b != BootVirtio {
 		return []string{"cryptomgr.notests=1"}
 	}
 	return nil
@@ -52,6 +54,7 @@ var all = []Suite{
 	tcrypt{},
 	kcapi{},
 	cryptsetup{},
+	virtio{},
 	contention{},
 	faults{},
 }

@@ -24,6 +24,12 @@ type Config struct {
 	ShareSocket string // socket on which the host serves the shared folder; "" leaves the port out
 	Disk        string // raw image for a virtio disk; "" leaves it out
 
+	// Virtio-crypto devices: one behind a vhost-user socket, with so many data
+	// queues, and one on QEMU's built-in back-end.
+	CryptoSocket  string
+	CryptoQueues  int
+	CryptoBuiltin bool
+
 	Kernel string // boot stub and Image in one file
 	DTB    string
 	Initrd string
@@ -75,11 +81,33 @@ func (c *Config) Args() []string {
 			"-drive", "if=none,id=disk,format=raw,cache=unsafe,file="+escape(c.Disk),
 			"-device", "virtio-blk-device,drive=disk,serial="+DiskSerial)
 	}
+	args = append(args, c.crypto()...)
 	args = append(args, "-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-device,rng=rng")
 	if c.Monitor != "" {
 		args = append(args, "-qmp", "unix:"+escape(c.Monitor)+",server=on,wait=off")
 	}
 	return append(args, c.Extra...)
+}
+
+// crypto are the virtio-crypto devices. They have no legacy form, which QEMU's
+// virtio-mmio takes unless it is told not to.
+func (c *Config) crypto() (args []string) {
+	if c.CryptoSocket == "" && !c.CryptoBuiltin {
+		return nil
+	}
+	args = []string{"-global", "virtio-mmio.force-legacy=false"}
+	if c.CryptoSocket != "" {
+		args = append(args,
+			"-chardev", fmt.Sprintf("socket,id=crypto,path=%s,reconnect-ms=500", escape(c.CryptoSocket)),
+			"-object", fmt.Sprintf("cryptodev-vhost-user,id=engine,chardev=crypto,queues=%d", max(c.CryptoQueues, 1)),
+			"-device", "virtio-crypto-device,cryptodev=engine")
+	}
+	if c.CryptoBuiltin {
+		args = append(args,
+			"-object", "cryptodev-backend-builtin,id=builtin",
+			"-device", "virtio-crypto-device,cryptodev=builtin")
+	}
+	return args
 }
 
 // escape doubles commas, which separate QEMU's options.
