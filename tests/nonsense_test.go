@@ -116,6 +116,20 @@ var nonsense = []struct {
 		d.bamWrite(bam.PRst, d.rx.index, 1)
 	}, "BAM-LOCK-007"},
 	{"GO without a configuration", func(d *driver) { d.qceWrite(qce.GoProc, qce.Go) }, "QCE-PIPE-001"},
+	{"GO without data, until the next guest resets it", func(d *driver) {
+		r := qcetest.Cipher{Mode: qcetest.CBCAES, Key: make([]byte, 16), IV: make([]byte, 16), Data: make([]byte, 64)}
+		for _, w := range r.Writes(d.profile.PipePair) {
+			d.qceWrite(w.Off, w.Val)
+		}
+	}, "QCE-DATA-005"},
+	{"GO with half of the data", func(d *driver) {
+		r := qcetest.Cipher{Mode: qcetest.CBCAES, Key: make([]byte, 16), IV: make([]byte, 16), Data: make([]byte, 64)}
+		for _, w := range r.Writes(d.profile.PipePair) {
+			d.qceWrite(w.Off, w.Val)
+		}
+		d.data(&d.rx, inputAt, 32, bam.FlagEOT) // half of it, and no more
+		d.ring(&d.rx)
+	}, "QCE-DATA-002"},
 	{"GO twice", func(d *driver) {
 		r := qcetest.Cipher{Mode: qcetest.CBCAES, Key: make([]byte, 16), IV: make([]byte, 16), Data: make([]byte, 64)}
 		for _, w := range r.Writes(d.profile.PipePair) {
