@@ -42,6 +42,9 @@ type kind struct {
 
 func newMeter(d vfiouser.Device) *meter { return &meter{Device: d, costs: map[kind][]cost{}} }
 
+// Wants implements trace.Selective.
+func (m *meter) Wants(k trace.Kind) bool { return k == trace.OpDone }
+
 // Emit implements trace.Sink. It is called in the middle of an access.
 func (m *meter) Emit(e *trace.Event) {
 	if e.Kind != trace.OpDone || e.Op == nil {
