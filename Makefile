@@ -54,9 +54,9 @@ fuzz:
 # its absence with the series.
 guest-tests: build
 	@echo '== contention, stock driver: the race must show'
-	$(BIN) run --driver stock --suite contention --out out/stock
+	$(BIN) run --driver stock --suite contention --seed 1 --out out/stock
 	@echo '== contention and faults, series driver: nothing may be corrupted'
-	$(BIN) run --driver series --suite contention,faults --out out/series
+	$(BIN) run --driver series --suite contention,faults --seed 77 --out out/series
 	@echo '== guest tests'
 	QCEMU_E2E=1 QCEMU=$(abspath $(BIN)) $(GO) test -count=1 -timeout 60m -v ./tests/...
 
