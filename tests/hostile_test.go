@@ -207,14 +207,9 @@ func TestHostileClients(t *testing.T) {
 func expectAtRest(t *testing.T, s *server, before []string) {
 	t.Helper()
 	eventually(t, "all memory is unmapped", func() bool { return s.maps() == 0 })
-	var after []string
-	eventually(t, "all descriptors are closed", func() bool {
-		after = s.fds()
-		return len(after) <= len(before)
-	})
-	if len(after) < len(before) {
-		t.Errorf("descriptors: %q before, %q after", before, after)
-	}
+	// The first list may still have had the socket of a client that was just
+	// going: fewer than before is no leak.
+	eventually(t, "all descriptors are closed", func() bool { return len(s.fds()) <= len(before) })
 }
 
 // poke makes posted register writes.
