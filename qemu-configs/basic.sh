@@ -7,6 +7,7 @@
 #   qemu-configs/basic.sh guest-files
 set -eu
 dir=${1:?usage: basic.sh FOLDER, as "qcemu guest build --dir FOLDER" made it}
+shift
 
 # shellcheck disable=SC2086 # QEMU may be several words
 exec ${QEMU:-qemu-system-aarch64} \
@@ -27,4 +28,5 @@ exec ${QEMU:-qemu-system-aarch64} \
 	-drive "if=none,id=disk,format=raw,cache=unsafe,file=$dir/disk.img" \
 	-device virtio-blk-device,drive=disk,serial=qcemu-disk \
 	-object rng-random,id=rng,filename=/dev/urandom \
-	-device virtio-rng-device,rng=rng
+	-device virtio-rng-device,rng=rng \
+	"$@"

@@ -32,7 +32,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal ends the work in order, a second one at once.
 	context.AfterFunc(ctx, stop)
-	os.Exit(exitCode(newRoot().ExecuteContext(ctx)))
+	root := newRoot()
+	root.SetArgs(asVhostUser(os.Args))
+	os.Exit(exitCode(root.ExecuteContext(ctx)))
 }
 
 func newRoot() *cobra.Command {
@@ -55,7 +57,7 @@ is missing or broke.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &testbench.UsageError{Err: fmt.Errorf("%w (see '%s --help')", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newRun(), newServe(), newReplay(), newBench(), newShell(), newGuest(), newQEMUArgs())
+	root.AddCommand(newRun(), newServe(), newVhostUser(), newReplay(), newBench(), newShell(), newGuest(), newQEMUArgs())
 	return root
 }
 

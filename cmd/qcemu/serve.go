@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"sync"
 
-	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
@@ -18,14 +16,11 @@ import (
 	"github.com/qcemu/qcemu/devices/model"
 	"github.com/qcemu/qcemu/devices/reading"
 	"github.com/qcemu/qcemu/testbench"
-	"github.com/qcemu/qcemu/vhostuser"
-	"github.com/qcemu/qcemu/vhostuser/vfiouser"
 )
 
 // serveFlags are the flags of qcemu serve.
 type serveFlags struct {
-	socket       string
-	fd           int
+	endpoint
 	capabilities bool
 	soc          string
 	shareSocket  string
@@ -33,12 +28,26 @@ type serveFlags struct {
 	out          string
 	model        modelFlags
 	record       string
+	virtio       virtioFlags
+}
+
+// virtioFlags are the flags of the virtio-crypto device.
+type virtioFlags struct {
+	socket string
+	state  string
+	queues int
+}
+
+func (f *virtioFlags) register(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.state, "state", "", "keep crypto sessions and what is in flight in this `file`, so that a guest goes on when the backend was killed and is started again; keys are in it: put it into memory, such as /run")
+	fl.IntVar(&f.queues, "queues", 4, "how many data queues the virtio-crypto device has at most")
 }
 
 func newServe() *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
-		Use:   "serve (--socket-path PATH | --fd N)",
+		Use:   "serve (--socket-path PATH | --fd N | --vhost-user-socket PATH)",
 		Short: "Serve the crypto block to a QEMU that you start yourself",
 		Long: `Serve the crypto block over vfio-user, for a QEMU that you start yourself:
 
@@ -48,6 +57,15 @@ func newServe() *cobra.Command {
     -device '{"driver":"vfio-user-pci","socket":{"type":"unix","path":"/tmp/block.sock"},"addr":"4.0"}'
 
 "qcemu qemu-args" prints the whole QEMU command line.
+
+With --vhost-user-socket the same engine is also a virtio-crypto device, for any
+guest with a driver for that, in the same QEMU or in another one; without
+--socket-path or --fd it is that alone:
+
+  qemu-system-aarch64 ... \
+    -object memory-backend-memfd,id=mem,size=1024M,share=on -machine virt,memory-backend=mem \
+    -chardev socket,id=cc,path=/tmp/crypto.sock,reconnect-ms=500 \
+    -object cryptodev-vhost-user,id=cd,chardev=cc -device virtio-crypto-pci,cryptodev=cd
 
 The server stays in the foreground and ends on SIGTERM or SIGINT. It survives a
 guest's reboot and QEMU's end: the next QEMU can connect. One QEMU is served at
@@ -63,9 +81,10 @@ neither --socket-path nor --fd is given.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.socket, "socket-path", "", "create this UNIX `socket` and listen on it")
-	fl.IntVar(&f.fd, "fd", -1, "serve this file descriptor `N`, inherited from the parent: a listening or a connected UNIX socket")
+	f.endpoint.register(cmd)
 	fl.BoolVar(&f.capabilities, "print-capabilities", false, "print what this backend can do as JSON, and exit")
+	fl.StringVar(&f.virtio.socket, "vhost-user-socket", "", "serve the engine as a virtio-crypto device too, by vhost-user on this UNIX `socket`")
+	f.virtio.register(cmd)
 	fl.StringVar(&f.shareSocket, "share-socket", "", "serve a shared folder (9P) on this UNIX `socket`, for the guest made by qcemu")
 	fl.StringVar(&f.shareDir, "share", "", "the `folder` to share")
 	fl.StringVar(&f.out, "out", "", "write attestation.json and findings.json into this `folder` at the end")
@@ -99,17 +118,40 @@ func (f *serveFlags) serve(ctx context.Context) error {
 	if err := f.makeOut(); err != nil {
 		return err
 	}
+	if f.virtio.socket != "" {
+		if err := testbench.AddVirtio(&config); err != nil {
+			return err
+		}
+	} else if f.virtio.state != "" {
+		return usagef("--state is for the virtio-crypto device: give --vhost-user-socket too")
+	}
 	model, err := testbench.NewModel(config, testbench.Recording{File: f.record, Origin: "qcemu serve"})
 	if err != nil {
 		return err
 	}
-	server, err := model.Server(slog.Default())
-	if err != nil {
-		return err
+	var servers []func(context.Context) error
+	if f.virtio.socket != "" {
+		v, err := model.NewVirtio(f.virtio.queues, f.virtio.state, slog.Default())
+		if err != nil {
+			return err
+		}
+		defer v.Close()
+		serve, err := (&endpoint{socket: f.virtio.socket, fd: -1}).open(v.Server)
+		if err != nil {
+			return err
+		}
+		servers = append(servers, serve)
 	}
-	serve, err := f.endpoint(server)
-	if err != nil {
-		return err
+	if f.virtio.socket == "" || f.socket != "" || f.fd >= 0 {
+		server, err := model.Server(slog.Default())
+		if err != nil {
+			return err
+		}
+		serve, err := f.open(server)
+		if err != nil {
+			return err
+		}
+		servers = append(servers, serve)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -119,18 +161,30 @@ func (f *serveFlags) serve(ctx context.Context) error {
 			return err
 		}
 	}
-	fmt.Println("qcemu: ready")
-	if _, err := daemon.SdNotify(true, daemon.SdNotifyReady); err != nil {
-		slog.Warn("telling systemd that we are ready", "error", err)
+	tellReady()
+	errs := make([]error, len(servers))
+	for i, serve := range servers {
+		wg.Go(func() {
+			errs[i] = serve(ctx)
+			if len(servers) == 1 || errs[i] != nil {
+				cancel()
+			}
+		})
 	}
-	err = serve(ctx)
-	cancel()
 	wg.Wait()
-	err = errors.Join(err, model.Close())
+	err = errors.Join(append(errs, model.Close())...)
 	if f.out != "" {
 		err = errors.Join(err, model.WriteReports(f.out))
 	}
 	return err
+}
+
+// tellReady says that clients can connect: on the console, and to systemd.
+func tellReady() {
+	fmt.Println("qcemu: ready")
+	if _, err := daemon.SdNotify(true, daemon.SdNotifyReady); err != nil {
+		slog.Warn("telling systemd that we are ready", "error", err)
+	}
 }
 
 // makeOut makes the folder for the results now, not when they are there.
@@ -142,58 +196,6 @@ func (f *serveFlags) makeOut() error {
 		return usagef("--out: %w", err)
 	}
 	return nil
-}
-
-// endpoint finds out where to serve.
-func (f *serveFlags) endpoint(server *vfiouser.Server) (func(context.Context) error, error) {
-	given := 0
-	if f.socket != "" {
-		given++
-	}
-	if f.fd >= 0 {
-		given++
-	}
-	switch {
-	case given > 1:
-		return nil, usagef("--socket-path and --fd exclude each other")
-	case f.fd >= 0:
-		l, sock, err := vhostuser.Inherited(f.fd)
-		switch {
-		case err != nil:
-			return nil, usagef("--fd: %w", err)
-		case l != nil:
-			return func(ctx context.Context) error { return server.Serve(ctx, l) }, nil
-		}
-		return func(ctx context.Context) error { return server.ServeConn(ctx, sock) }, nil
-	case f.socket != "":
-		l, err := vhostuser.Listen(f.socket)
-		if err != nil {
-			return nil, &testbench.UsageError{Err: err}
-		}
-		return func(ctx context.Context) error { return server.Serve(ctx, l) }, nil
-	}
-	l, err := activated()
-	if err != nil {
-		return nil, err
-	}
-	return func(ctx context.Context) error { return server.Serve(ctx, l) }, nil
-}
-
-// activated takes the socket that systemd passed.
-func activated() (*net.UnixListener, error) {
-	listeners, err := activation.Listeners()
-	if err != nil {
-		return nil, fmt.Errorf("socket activation: %w", err)
-	}
-	switch len(listeners) {
-	case 0:
-		return nil, usagef("nothing to serve on: give --socket-path PATH or --fd N (see 'qcemu serve --help')")
-	case 1:
-		if l, ok := listeners[0].(*net.UnixListener); ok {
-			return l, nil
-		}
-	}
-	return nil, usagef("socket activation passed %d sockets: one listening UNIX stream socket is needed", len(listeners))
 }
 
 func parseReadings(words []string) (reading.Choice, error) {

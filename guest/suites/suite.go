@@ -62,6 +62,7 @@ var all = []Suite{
 // aside lists suites that test nothing: they run where they are named.
 var aside = []Suite{
 	measure{},
+	virtioEndure{},
 }
 
 // All returns the suites in the order in which they run, without those that run

@@ -71,11 +71,15 @@ type virtioRun struct {
 	since   Mark              // of the kernel's log, when the algorithm came back
 }
 
-func (s virtio) Run(ctx context.Context, env *Env) error {
-	r := &virtioRun{env: env, write: s.write}
-	if r.write == nil {
-		r.write = func(name, value string) error { return os.WriteFile(name, []byte(value), 0) }
+func newVirtioRun(env *Env, write func(name, value string) error) *virtioRun {
+	if write == nil {
+		write = func(name, value string) error { return os.WriteFile(name, []byte(value), 0) }
 	}
+	return &virtioRun{env: env, write: write}
+}
+
+func (s virtio) Run(ctx context.Context, env *Env) error {
+	r := newVirtioRun(env, s.write)
 	if !r.probe() {
 		return ctx.Err()
 	}
@@ -311,7 +315,14 @@ func (r *virtioRun) parallel(ctx context.Context, c *report.Case) {
 	errs := make([]error, users)
 	var wg sync.WaitGroup
 	for u := range users {
-		wg.Go(func() { errs[u] = virtioUser(ctx, uint32(u), requests) })
+		wg.Go(func() {
+			user, err := newVirtioUser(uint32(u))
+			if err == nil {
+				defer user.close()
+				err = user.do(ctx, 0, requests)
+			}
+			errs[u] = err
+		})
 	}
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
@@ -321,26 +332,36 @@ func (r *virtioRun) parallel(ctx context.Context, c *report.Case) {
 	c.Metrics = map[string]float64{"requests": users * requests}
 }
 
-func virtioUser(ctx context.Context, seed uint32, requests int) error {
+// virtioUser has a key, and knows what comes out.
+type virtioUser struct {
+	seed  uint32
+	block cipher.Block
+	alg   *afalg.Cipher
+}
+
+func newVirtioUser(seed uint32) (*virtioUser, error) {
 	key := pattern(seed, 16)
 	block, err := aes.NewCipher(key)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	alg, err := afalg.NewCipher(VirtioAlgorithm, key)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer alg.Close()
-	for i := range requests {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		text, iv := pattern(uint32(i), 2048), pattern(seed+uint32(i)<<8, 16)
+	return &virtioUser{seed, block, alg}, nil
+}
+
+func (u *virtioUser) close() { u.alg.Close() }
+
+// do does requests, the first of which has a number.
+func (u *virtioUser) do(ctx context.Context, first, requests int) error {
+	for i := first; i < first+requests && ctx.Err() == nil; i++ {
+		text, iv := pattern(uint32(i), 2048), pattern(u.seed+uint32(i)<<8, 16)
 		want := make([]byte, len(text))
-		cipher.NewCBCEncrypter(block, iv).CryptBlocks(want, text)
-		if got, err := alg.Crypt(afalg.Encrypt, iv, text); err != nil || !bytes.Equal(got, want) {
-			return fmt.Errorf("user %d, request %d: %w", seed, i, wrongOr(err))
+		cipher.NewCBCEncrypter(u.block, iv).CryptBlocks(want, text)
+		if got, err := u.alg.Crypt(afalg.Encrypt, iv, text); err != nil || !bytes.Equal(got, want) {
+			return fmt.Errorf("user %d, request %d: %w", u.seed, i, wrongOr(err))
 		}
 	}
 	return nil

@@ -149,7 +149,7 @@ func TestRingStates(t *testing.T) {
 	q.Add([]vhosttest.Buffer{r.low.Put([]byte("disabled"))}, []vhosttest.Buffer{in}, false)
 	q.Publish()
 	q.Kick.Signal()
-	if q.Call.Wait(50 * time.Millisecond) {
+	if !q.Quiet(50 * time.Millisecond) {
 		t.Error("a disabled ring was served")
 	}
 	r.Must(wire.SetVringEnable, nil, wire.VringState{Index: 0, Num: 1})
@@ -164,7 +164,7 @@ func TestRingStates(t *testing.T) {
 	q.Add([]vhosttest.Buffer{r.low.Put([]byte("stopped"))}, []vhosttest.Buffer{r.low.Space(7)}, false)
 	q.Publish()
 	q.Kick.Signal()
-	if q.Call.Wait(50 * time.Millisecond) {
+	if !q.Quiet(50 * time.Millisecond) {
 		t.Error("a stopped ring was served")
 	}
 	q.Resume(r.Frontend, 2)
@@ -175,7 +175,7 @@ func TestRingStates(t *testing.T) {
 	q.Add([]vhosttest.Buffer{r.low.Put([]byte("no owner"))}, []vhosttest.Buffer{r.low.Space(8)}, false)
 	q.Publish()
 	q.Kick.Signal()
-	if q.Call.Wait(50 * time.Millisecond) {
+	if !q.Quiet(50 * time.Millisecond) {
 		t.Error("a ring was served after RESET_OWNER")
 	}
 }
@@ -380,7 +380,7 @@ func TestStatusAndReset(t *testing.T) {
 	q.Add([]vhosttest.Buffer{r.low.Put([]byte("x"))}, []vhosttest.Buffer{r.low.Space(1)}, false)
 	q.Publish()
 	q.Kick.Signal()
-	if q.Call.Wait(50 * time.Millisecond) {
+	if !q.Quiet(50 * time.Millisecond) {
 		t.Error("served with status 0")
 	}
 	q.Resume(r.Frontend, 1)

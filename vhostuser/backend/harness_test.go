@@ -35,12 +35,12 @@ const (
 // inverter is a device that puts out what it takes in, inverted. Its sessions
 // are numbers.
 type inverter struct {
-	served  atomic.Int64
-	resets  atomic.Int64
-	blocked chan struct{} // while it is not nil, requests wait for it, or to be canceled
-	entered chan struct{} // gets a token for each request that waits
+	served atomic.Int64
+	resets atomic.Int64
 
 	mu       sync.Mutex
+	blocked  chan struct{} // while it is not nil, requests wait for it, or to be canceled
+	entered  chan struct{} // gets a token for each request that waits
 	sessions map[uint64]wire.CryptoSession
 	next     uint64
 	kept     bus.Memory
@@ -55,11 +55,22 @@ func (d *inverter) Queues() int      { return queues }
 func (d *inverter) Config() []byte   { return []byte("0123456789abcdef") }
 func (d *inverter) Reset()           { d.resets.Add(1) }
 
+// block lets requests wait until what it returns is closed.
+func (d *inverter) block() (blocked chan<- struct{}, entered <-chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.blocked, d.entered = make(chan struct{}), make(chan struct{}, 8)
+	return d.blocked, d.entered
+}
+
 func (d *inverter) Serve(_ int, r *backend.Request) error {
-	if d.blocked != nil {
-		d.entered <- struct{}{}
+	d.mu.Lock()
+	blocked, entered := d.blocked, d.entered
+	d.mu.Unlock()
+	if blocked != nil {
+		entered <- struct{}{}
 		select {
-		case <-d.blocked:
+		case <-blocked:
 		case <-r.Cancel:
 			return backend.ErrAbandoned
 		}

@@ -270,15 +270,15 @@ func TestShrunkMemory(t *testing.T) {
 // from stopping its ring; it comes again.
 func TestStuckRequest(t *testing.T) {
 	r := ready(t)
-	r.dev.blocked, r.dev.entered = make(chan struct{}), make(chan struct{}, 8)
+	blocked, entered := r.dev.block()
 	q := r.Start(0, vhosttest.NewSplit(r.low, ringSize, true), 0)
 	in := r.low.Space(5)
 	q.Submit([]vhosttest.Buffer{r.low.Put([]byte("stuck"))}, []vhosttest.Buffer{in}, false)
-	<-r.dev.entered
+	<-entered
 	if base := q.Stop(); base != 0 {
 		t.Errorf("position %d, but nothing was done", base)
 	}
-	close(r.dev.blocked)
+	close(blocked)
 	q.Resume(r.Frontend, 0)
 	if _, n := q.Take(); n != 5 {
 		t.Errorf("%d bytes", n)

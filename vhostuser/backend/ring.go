@@ -333,8 +333,7 @@ func (s *session) setVringKick(m *message) (int, error) {
 	return 0, nil
 }
 
-func (s *session) setVringCall(m *message) (int, error) { return s.setVringEvent(m, (*ring).setCall) }
-func (s *session) setVringErr(m *message) (int, error)  { return s.setVringEvent(m, (*ring).setErr) }
+func (s *session) setVringErr(m *message) (int, error) { return s.setVringEvent(m, (*ring).setErr) }
 
 func (s *session) setVringEvent(m *message, set func(*ring, *vhostuser.Eventfd)) (int, error) {
 	r, fd, err := s.vringFD(m)
@@ -350,4 +349,17 @@ func (s *session) setVringEvent(m *message, set func(*ring, *vhostuser.Eventfd))
 	}
 	set(r, e)
 	return 0, nil
+}
+
+// setVringCall calls at once if the ring runs: what was used before may have been
+// told to a descriptor that nobody looks at any more. QEMU sets the right one
+// after the kick.
+func (s *session) setVringCall(m *message) (int, error) {
+	n, err := s.setVringEvent(m, (*ring).setCall)
+	if err == nil {
+		if r := s.rings[wire.Order.Uint64(m.payload)&wire.VringIndexMask]; r.worker != nil {
+			r.notify()
+		}
+	}
+	return n, err
 }

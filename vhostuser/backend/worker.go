@@ -79,6 +79,9 @@ func (w *worker) run() {
 	defer runtime.UnlockOSThread()
 	defer close(w.done)
 	err := w.restore()
+	if w.resumed() {
+		w.r.notify() // whoever served the ring before may not have come to it
+	}
 	for err == nil && !w.stopped.Load() {
 		if err = w.drain(); err == nil && !w.stopped.Load() {
 			err = w.waiter.Wait(w.wake, w.kick, w.poll)
@@ -163,6 +166,13 @@ func (w *worker) restore() error {
 		return err
 	}
 	return w.finish(written)
+}
+
+// resumed reports whether the ring was in use before.
+func (w *worker) resumed() bool {
+	const fresh, freshPacked = 0, 1 << 15
+	u := w.vq.Used()
+	return u != fresh && u != freshPacked
 }
 
 // tell calls the driver if it wants that.

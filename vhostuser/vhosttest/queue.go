@@ -98,6 +98,18 @@ func (q *Queue) Take() (id uint16, written uint32) {
 	}
 }
 
+// Quiet reports whether no chain is used for a while, however often the ring is
+// called for.
+func (q *Queue) Quiet(d time.Duration) bool {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		if _, _, ok := q.Used(); ok {
+			return false
+		}
+		q.Call.Wait(time.Until(end))
+	}
+	return true
+}
+
 // Do submits a chain and waits until it is used.
 func (q *Queue) Do(out, in []Buffer, indirect bool) (written uint32) {
 	q.tb.Helper()

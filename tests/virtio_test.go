@@ -1,0 +1,222 @@
+package tests
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/qcemu/qcemu/devices/cryptoblock"
+	"github.com/qcemu/qcemu/devices/model"
+	"github.com/qcemu/qcemu/guest/job"
+	"github.com/qcemu/qcemu/guest/suites"
+	"github.com/qcemu/qcemu/guest/vm"
+	"github.com/qcemu/qcemu/progress"
+	"github.com/qcemu/qcemu/report"
+	"github.com/qcemu/qcemu/testbench"
+)
+
+// TestVirtioSuite has the three ways to an engine in one guest.
+func TestVirtioSuite(t *testing.T) {
+	needGuests(t)
+	b := startRun(t, "--driver", "series", "--suite", suites.Virtio)
+	if code := b.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	r := b.report()
+	for _, c := range suite(t, r, suites.Virtio).Cases {
+		if c.Status != report.Pass {
+			t.Errorf("%s: %s %s %s", c.Name, c.Status, c.Reason, c.Detail)
+		}
+		if c.Name == suites.VirtioSpeed {
+			t.Log(c.Detail)
+			for _, way := range []string{suites.VirtioOurs, suites.VirtioBuiltin, suites.VirtioQCE} {
+				if c.Metrics[suites.VirtioTime(way)] == 0 || c.Metrics[suites.VirtioRate(way)] == 0 {
+					t.Errorf("%s was not measured", way)
+				}
+			}
+		}
+	}
+	// The engine did it, for the device's own side, under the lock.
+	var requests uint64
+	for _, row := range r.Attestation {
+		if row.EE != r.EE && row.Algorithm == "cbc-aes" {
+			requests += row.Requests
+			if row.Locked != row.Requests || row.ByCommand != row.Requests || row.Errors > 0 {
+				t.Errorf("attestation: %+v", row)
+			}
+		}
+	}
+	if requests < 1000 {
+		t.Errorf("%d requests of the virtio-crypto device reached the engine", requests)
+	}
+}
+
+// TestVirtioKilled kills the back-end under a guest's requests, again and again.
+// The guest must not notice: each of its results is right, and none is missing.
+func TestVirtioKilled(t *testing.T) {
+	needGuests(t)
+	const kills = 8
+	ctx, cancel := context.WithTimeout(context.Background(), bootPatience)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	dir := socketDir(t)
+	p, err := cryptoblock.ProfileByName(cryptoblock.DefaultSoC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := testbench.Prepare(ctx, testbench.GuestConfig{Profile: p, Driver: job.Stock, Progress: progress.New(io.Discard)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	files, err := g.WriteBootFiles(ctx, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine := g.Machine(files, suites.BootVirtio)
+	machine.BlockSocket, machine.ShareSocket = filepath.Join(dir, "block"), filepath.Join(dir, "share")
+	machine.CryptoSocket, machine.CryptoQueues = filepath.Join(dir, "crypto"), suites.VirtioQueues
+	machine.Monitor = filepath.Join(dir, "qmp")
+
+	block, err := testbench.NewModel(model.Config{SoC: p.Name}, testbench.Recording{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := block.Serve(ctx, &wg, machine.BlockSocket); err != nil {
+		t.Fatal(err)
+	}
+	busy, over, result := make(chan struct{}), make(chan struct{}), report.Case{}
+	shared := filepath.Join(dir, "shared")
+	if err := os.Mkdir(shared, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	err = testbench.ServeShare(ctx, &wg, testbench.Share{Dir: shared, Socket: machine.ShareSocket,
+		Job: &job.Job{Driver: job.Stock, Suites: []string{suites.VirtioEndure}, ModuleDirs: g.ModuleDirs},
+		OnEvent: func(e job.Event) {
+			switch {
+			case e.Type == job.Progress && e.Text == suites.VirtioBusy:
+				close(busy)
+			case e.Case != nil && e.Case.Name == suites.VirtioEndure:
+				result = *e.Case
+				close(over)
+			}
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := func() *server {
+		s := &server{}
+		s.start(t, exec.Command(qcemu, "vhost-user", "--socket-path", machine.CryptoSocket, "--state", filepath.Join(dir, "state")))
+		s.ready()
+		return s
+	}
+	s := begin()
+	console, err := os.Create(filepath.Join(t.TempDir(), "console"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer console.Close()
+	m, err := vm.Start(g.QEMU, &machine, console)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Stop()
+	await := func(c <-chan struct{}, what string, d time.Duration) {
+		select {
+		case <-c:
+		case <-m.Done():
+			t.Fatalf("%s: the guest ended: %v", what, m.Err())
+		case <-time.After(d):
+			text, _ := os.ReadFile(console.Name())
+			t.Fatalf("%s: nothing for %v\n%s", what, d, text)
+		}
+	}
+	await(busy, "boot", 5*time.Minute)
+	q := dialMonitor(t, machine.Monitor)
+	for n := range kills {
+		time.Sleep(time.Duration(300+170*n) * time.Millisecond)
+		s.cmd.Process.Kill()
+		<-s.ended
+		s = begin()
+		eventually(t, "QEMU is back", q.connected)
+		// QEMU sets a cryptodev's rings up again only when the machine goes on.
+		q.do("stop")
+		q.do("cont")
+	}
+	await(over, "the end", 90*time.Second)
+	if result.Status != report.Pass || result.Metrics["requests"] < 100 {
+		t.Errorf("%s %s, %v", result.Status, result.Detail, result.Metrics)
+	}
+	t.Logf("%v requests, %d kills", result.Metrics["requests"], kills)
+}
+
+// monitor speaks QMP.
+type monitor struct {
+	t    *testing.T
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+func dialMonitor(t *testing.T, path string) *monitor {
+	t.Helper()
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	q := &monitor{t: t, conn: conn, in: bufio.NewReader(conn)}
+	if _, err := q.in.ReadString('\n'); err != nil { // the greeting
+		t.Fatal(err)
+	}
+	q.do("qmp_capabilities")
+	return q
+}
+
+// do executes a command and returns what it returns; events are skipped.
+func (q *monitor) do(command string) json.RawMessage {
+	q.t.Helper()
+	if _, err := fmt.Fprintf(q.conn, "{\"execute\":%q}\n", command); err != nil {
+		q.t.Fatal(err)
+	}
+	for {
+		line, err := q.in.ReadBytes('\n')
+		if err != nil {
+			q.t.Fatal(err)
+		}
+		var r struct{ Return, Error json.RawMessage }
+		if err := json.Unmarshal(line, &r); err != nil {
+			q.t.Fatal(err)
+		}
+		if r.Error != nil {
+			q.t.Fatalf("%s: %s", command, r.Error)
+		}
+		if r.Return != nil {
+			return r.Return
+		}
+	}
+}
+
+// connected reports whether the device's socket is connected.
+func (q *monitor) connected() bool {
+	var chardevs []struct{ Label, Filename string }
+	if err := json.Unmarshal(q.do("query-chardev"), &chardevs); err != nil {
+		q.t.Fatal(err)
+	}
+	for _, c := range chardevs {
+		if c.Label == "crypto" {
+			return !strings.HasPrefix(c.Filename, "disconnected")
+		}
+	}
+	return false
+}
