@@ -170,14 +170,15 @@ func (b *Block) after(e *Entry) {
 // fastest makes at most n steps and reports whether nothing can move any more.
 // It is the loop of a block without masters, times and a schedule of its own.
 func (b *Block) fastest(n int) bool {
-	for range n {
-		if m := b.bam.Runnable(); m != 0 {
-			b.bam.Step(bits.TrailingZeros32(m))
-		} else if b.engine.Runnable() {
-			b.engine.Step()
-		} else {
+	for n > 0 {
+		if n -= b.bam.Run(n); n == 0 {
+			break
+		}
+		if !b.engine.Runnable() {
 			return true
 		}
+		b.engine.Step()
+		n--
 	}
 	return false
 }
