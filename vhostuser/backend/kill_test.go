@@ -40,7 +40,11 @@ func victim(path string) {
 			os.Exit(1)
 		}
 	}
-	if err := newServer(dev, state).ServeFD(context.Background(), 3); err != nil {
+	l, _, err := vhostuser.Inherited(3)
+	if err == nil {
+		err = newServer(dev, state).Serve(context.Background(), l)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

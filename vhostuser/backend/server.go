@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/qcemu/qcemu/vhostuser"
 )
 
@@ -58,42 +56,22 @@ func New(c Config) *Server {
 // Serve accepts front-ends until ctx is done. One that comes while another is
 // served is turned away when that one does not leave soon.
 func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
-	stop := context.AfterFunc(ctx, func() { l.Close() })
-	defer stop()
-	defer l.Close()
 	var sessions sync.WaitGroup
 	defer sessions.Wait()
-	for {
-		c, err := l.AcceptUnix()
-		switch {
-		case ctx.Err() != nil:
-			if err == nil {
-				c.Close()
-			}
-			return nil
-		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ECONNABORTED):
-			s.log.Warn("cannot accept a front-end", "err", err)
-			select {
-			case <-ctx.Done():
-			case <-time.After(100 * time.Millisecond):
-			}
-			continue
-		case err != nil:
-			return err
-		}
+	return vhostuser.Accept(ctx, l, s.log, func(c *net.UnixConn) {
 		sock, err := vhostuser.Accepted(c)
 		if err != nil {
 			s.log.Warn("cannot take over a connection", "err", err)
-			continue
+			return
 		}
 		x, err := s.begin(ctx, sock)
 		if err != nil {
 			s.log.Warn("front-end turned away", "err", err)
 			sock.Close()
-			continue
+			return
 		}
 		sessions.Go(func() { s.run(ctx, x) })
-	}
+	})
 }
 
 // ServeConn serves one connected front-end until it goes away or ctx is done.
@@ -106,19 +84,6 @@ func (s *Server) ServeConn(ctx context.Context, sock *vhostuser.Socket) error {
 	}
 	s.run(ctx, x)
 	return nil
-}
-
-// ServeFD serves the socket that the parent process left open as fd: all
-// front-ends of a listening socket, or the one at the other end of a connected.
-func (s *Server) ServeFD(ctx context.Context, fd int) error {
-	l, sock, err := vhostuser.Inherited(fd)
-	switch {
-	case err != nil:
-		return err
-	case l != nil:
-		return s.Serve(ctx, l)
-	}
-	return s.ServeConn(ctx, sock)
 }
 
 // departure is how long a front-end that has hung up may take to be gone.

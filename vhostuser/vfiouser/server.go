@@ -67,30 +67,10 @@ func New(c Config) (*Server, error) {
 // replies to what it has sent, closes the listener and returns nil. A client
 // that comes while another is served is told EBUSY.
 func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
-	stop := context.AfterFunc(ctx, func() { l.Close() })
-	defer stop()
-	defer l.Close()
 	var clients sync.WaitGroup
 	defer clients.Wait()
 	refusals := make(chan struct{}, maxRefusals)
-	for {
-		c, err := l.AcceptUnix()
-		switch {
-		case ctx.Err() != nil:
-			if err == nil {
-				c.Close()
-			}
-			return nil
-		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ECONNABORTED):
-			s.log.Warn("cannot accept a client", "err", err)
-			select {
-			case <-ctx.Done():
-			case <-time.After(100 * time.Millisecond):
-			}
-			continue
-		case err != nil:
-			return err
-		}
+	return vhostuser.Accept(ctx, l, s.log, func(c *net.UnixConn) {
 		s.awaitDeparture(ctx)
 		if s.isBusy() {
 			select {
@@ -99,20 +79,20 @@ func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 			default:
 				c.Close()
 			}
-			continue
+			return
 		}
 		sock, err := vhostuser.Accepted(c)
 		if err != nil {
 			s.log.Warn("cannot take over a connection", "err", err)
-			continue
+			return
 		}
 		done, err := s.begin(sock)
 		if err != nil { // ServeConn was quicker
 			sock.Close()
-			continue
+			return
 		}
 		clients.Go(func() { newSession(s, sock).run(ctx); done() })
-	}
+	})
 }
 
 // ServeConn serves one connected client until it goes away or ctx is done. It
@@ -126,19 +106,6 @@ func (s *Server) ServeConn(ctx context.Context, sock *vhostuser.Socket) error {
 	defer done()
 	newSession(s, sock).run(ctx)
 	return nil
-}
-
-// ServeFD serves the socket that the parent process left open as fd: all
-// clients of a listening socket, or the one at the other end of a connected.
-func (s *Server) ServeFD(ctx context.Context, fd int) error {
-	l, sock, err := vhostuser.Inherited(fd)
-	switch {
-	case err != nil:
-		return err
-	case l != nil:
-		return s.Serve(ctx, l)
-	}
-	return s.ServeConn(ctx, sock)
 }
 
 // begin makes sock the present client. done ends its time.

@@ -164,66 +164,6 @@ func TestStopDeaf(t *testing.T) {
 	r.close()
 }
 
-func TestServeFD(t *testing.T) {
-	checkLeaks(t)
-	t.Run("connected", func(t *testing.T) {
-		w := newServer(t)
-		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		done := make(chan error, 1)
-		go func() { done <- w.srv.ServeFD(context.Background(), fds[0]) }()
-		sock, err := vhostuser.NewSocket(fds[1])
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := vfiotest.New(sock)
-		if _, err := c.Version(""); err != nil {
-			t.Error(err)
-		}
-		c.Close()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	t.Run("listening", func(t *testing.T) {
-		w := newServer(t)
-		path := filepath.Join(t.TempDir(), "s")
-		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := l.File()
-		if err != nil {
-			t.Fatal(err)
-		}
-		fd, err := unix.Dup(int(f.Fd()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		f.Close()
-		defer l.Close()
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error, 1)
-		go func() { done <- w.srv.ServeFD(ctx, fd) }()
-		c := mustDial(t, path)
-		if _, err := c.Version(""); err != nil {
-			t.Error(err)
-		}
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		c.Close()
-	})
-	t.Run("neither", func(t *testing.T) {
-		if err := newServer(t).srv.ServeFD(context.Background(), 9999); err == nil {
-			t.Error("ServeFD(9999) succeeded")
-		}
-	})
-}
-
 func TestServeConnBusy(t *testing.T) {
 	w := dial(t)
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
