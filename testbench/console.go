@@ -14,13 +14,18 @@ type console struct {
 	alive func()
 
 	mu      sync.Mutex
+	err     error // of the file
 	line    []byte
+	last    []string // lines, at most tailLines
 	trouble []string
 	fatal   bool
 }
 
 // maxLine bounds what is kept of a line without an end.
 const maxLine = 4096
+
+// tailLines is how many lines of a dead guest's console go into the report.
+const tailLines = 20
 
 // maxTrouble bounds how many lines are reported.
 const maxTrouble = 8
@@ -45,11 +50,12 @@ var distress = []struct {
 
 func (c *console) Write(p []byte) (int, error) {
 	c.alive()
-	if _, err := c.w.Write(p); err != nil {
-		return 0, err
-	}
+	_, err := c.w.Write(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.err == nil {
+		c.err = err // not to be returned: QEMU would lose its standard output
+	}
 	for _, b := range p {
 		if b != '\n' {
 			if len(c.line) < maxLine {
@@ -64,6 +70,10 @@ func (c *console) Write(p []byte) (int, error) {
 }
 
 func (c *console) scan(line []byte) {
+	if len(c.last) == tailLines {
+		c.last = append(c.last[:0], c.last[1:]...)
+	}
+	c.last = append(c.last, string(line))
 	for _, d := range distress {
 		if m := d.re.Find(line); m != nil {
 			if len(c.trouble) < maxTrouble {
@@ -75,7 +85,25 @@ func (c *console) scan(line []byte) {
 	}
 }
 
-// distress returns what the kernel complained of, and whether it died of it.
+// failure is what kept the console from being written to its file.
+func (c *console) failure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// tail returns the last lines, what stands behind them without an end included.
+func (c *console) tail() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	lines := append([]string(nil), c.last...)
+	if rest := bytes.TrimRight(c.line, "\r"); len(rest) > 0 {
+		lines = append(lines, string(rest))
+	}
+	return lines
+}
+
+// complaints returns what the kernel complained of, and whether it died of it.
 func (c *console) complaints() (lines []string, fatal bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

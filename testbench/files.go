@@ -42,6 +42,9 @@ func (g *Guest) Export(ctx context.Context, dir string, kind suites.Boot, j *job
 	if err := os.MkdirAll(f.Shared, 0o755); err != nil {
 		return nil, err
 	}
+	if err := checkSpace(dir, "the guest's files", 2*bootSpace, "give --dir a folder on a larger disk"); err != nil {
+		return nil, err
+	}
 	boot, err := g.WriteBootFiles(ctx, dir)
 	if err != nil {
 		return nil, err

@@ -54,6 +54,9 @@ var userland = []string{"cryptsetup-bin", "kcapi-tools", "e2fsprogs"}
 
 // Prepare brings and builds what is missing: QEMU, kernel, initramfs.
 func Prepare(ctx context.Context, c GuestConfig) (*Guest, error) {
+	if err := kernel.CheckInput(kernelOptions(c)); err != nil {
+		return nil, kernelInput(err)
+	}
 	g, err := open(c)
 	if err != nil {
 		return nil, err
@@ -132,15 +135,11 @@ func (g *Guest) findQEMU(ctx context.Context, client *debian.Client) (*vm.QEMU, 
 }
 
 func (g *Guest) buildKernel(ctx context.Context, client *debian.Client) (*kernel.Build, error) {
-	o := kernel.Options{Cache: g.cache, Progress: g.Config.Progress, Debian: client, Series: g.Config.Series}
-	if IsVersion(g.Config.Linux) {
-		o.Linux = g.Config.Linux
-	} else {
-		o.Tree = g.Config.Linux
-	}
+	o := kernelOptions(g.Config)
+	o.Cache, o.Debian = g.cache, client
 	k, err := kernel.Prepare(ctx, o)
 	if err != nil {
-		return nil, err
+		return nil, kernelInput(err)
 	}
 	for _, note := range k.Notes {
 		g.Config.Progress.Printf("  kernel %s: %s", k.Version, note)
@@ -149,6 +148,25 @@ func (g *Guest) buildKernel(ctx context.Context, client *debian.Client) (*kernel
 		return nil, usagef("kernel %s has no driver %q; it has: %s", k.Version, g.Config.Driver, strings.Join(k.Drivers(), ", "))
 	}
 	return k, nil
+}
+
+// kernelOptions says which kernel, without what it takes to make it.
+func kernelOptions(c GuestConfig) kernel.Options {
+	o := kernel.Options{Progress: c.Progress, Series: c.Series}
+	if IsVersion(c.Linux) {
+		o.Linux = c.Linux
+	} else {
+		o.Tree = c.Linux
+	}
+	return o
+}
+
+// kernelInput makes a usage error of a mistake in the tree or the patches.
+func kernelInput(err error) error {
+	if _, ok := errors.AsType[*kernel.InputError](err); ok {
+		return &UsageError{err}
+	}
+	return err
 }
 
 // IsVersion tells "6.12" from a folder. The empty string is the default version.

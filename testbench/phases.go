@@ -1,6 +1,7 @@
 package testbench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -75,7 +76,9 @@ func (r *run) phases(ctx context.Context, names []string) error {
 				break
 			}
 		}
-		if s.judge != nil && err == nil {
+		if err != nil {
+			suite.Ended, suite.Error = false, cause(err)
+		} else if s.judge != nil {
 			s.judge(r, &suite)
 		}
 		r.report.Suites = append(r.report.Suites, suite)
@@ -108,13 +111,10 @@ func (r *run) onePhase(ctx context.Context, suite *report.Suite, plan *phasePlan
 	if closeErr := m.Close(); err == nil {
 		err = closeErr
 	}
-	if err != nil {
-		return err
-	}
 
 	r.addEngine(m)
 	r.report.Problems = append(r.report.Problems, sub.report.Problems...)
-	r.report.Kernel = sub.report.Kernel
+	r.report.Kernel = cmp.Or(sub.report.Kernel, r.report.Kernel)
 	p := &report.Phase{Suite: suite.Name, Name: plan.name, Hardware: plan.hardware, Expected: plan.expected,
 		Boots: boots, Others: m.Antagonists(), Integrity: m.Integrity(), Locks: locks.uses(), Findings: map[string]uint64{}}
 	for _, f := range m.Findings.Findings() {
@@ -126,11 +126,11 @@ func (r *run) onePhase(ctx context.Context, suite *report.Suite, plan *phasePlan
 	p.Seconds = time.Since(start).Seconds()
 	result := phaseResult{plan: plan, ee: r.Guest.Profile.EE, suite: suite, phase: p, faults: m.Block.FaultCounts()}
 	p.Outcome = outcome(p)
-	if plan.judge != nil {
+	if plan.judge != nil && err == nil {
 		plan.judge(&result)
 	}
 	r.report.Phases = append(r.report.Phases, *p)
-	return nil
+	return err
 }
 
 // bootPhase boots the guest for a phase: once, or, where the driver may hang,

@@ -74,6 +74,9 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 	if err := os.MkdirAll(c.Out, 0o755); err != nil {
 		return nil, usagef("--out: %w", err)
 	}
+	if err := spaceFor(c.Out); err != nil {
+		return nil, err
+	}
 	guest, err := Prepare(ctx, c.Guest)
 	if err != nil {
 		return nil, err
@@ -118,6 +121,9 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 			break
 		}
 	}
+	if err != nil {
+		r.missing(boots, cause(err))
+	}
 	err = errors.Join(err, model.Close())
 	r.report.Seconds = time.Since(start).Seconds()
 	r.addEngine(model)
@@ -130,7 +136,7 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 			r.report.Problems = append(r.report.Problems, err.Error())
 		}
 	}
-	return &r.report, errors.Join(err, r.report.WriteDir(c.Out))
+	return &r.report, noteFull(errors.Join(err, r.report.WriteDir(c.Out)), c.Out)
 }
 
 // bootPlan is the suites that run in one boot.
@@ -220,12 +226,9 @@ func (r *run) boot(ctx context.Context, plan bootPlan) error {
 	}
 	defer m.Stop()
 	why, err := watch(ctx, m, col, step, cmp.Or(r.Patience, DefaultPatience))
-	if err != nil {
-		return err
-	}
 	m.Stop()
-	r.judge(plan, col, con, why)
-	return nil
+	r.judge(plan, col, con, why, m.Stderr())
+	return errors.Join(err, con.failure())
 }
 
 // machine makes what QEMU needs in dir.
@@ -277,7 +280,8 @@ func makeDisk(path string) error {
 
 // watch waits for the guest's end. It returns why the guest ended before it was
 // through, "" if it was through. A guest that is silent for longer than patience
-// hangs.
+// hangs. The error is not nil if it is not the guest that ended: QEMU died, or
+// the run was interrupted.
 func watch(ctx context.Context, m *vm.VM, col *collector, step boundStep, patience time.Duration) (string, error) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -290,14 +294,14 @@ func watch(ctx context.Context, m *vm.VM, col *collector, step boundStep, patien
 	for {
 		select {
 		case <-ctx.Done():
-			return "", ctx.Err()
+			return cause(ctx.Err()), ctx.Err()
 		case <-m.Done():
-			if err := m.Err(); err != nil {
-				return "", err
-			}
 			if !booted && col.booted() {
 				booted = true
 				step.End(nil)
+			}
+			if err := m.Err(); err != nil {
+				return err.Error(), err
 			}
 			if col.done() {
 				return "", nil
@@ -325,30 +329,3 @@ func watch(ctx context.Context, m *vm.VM, col *collector, step boundStep, patien
 
 // boundStep is the part of a progress step that watch ends.
 type boundStep interface{ End(error) }
-
-// judge turns what the boot left into the report.
-func (r *run) judge(plan bootPlan, col *collector, con *console, why string) {
-	complaints, fatal := con.complaints()
-	if fatal {
-		why = "the guest's kernel panicked"
-	}
-	if failed := col.failure(); failed != "" {
-		why = cmp.Or(why, "the guest could not go on")
-		why += ": " + failed
-	}
-	done := col.end(why)
-	for _, name := range plan.suites {
-		if !slices.ContainsFunc(done, func(s report.Suite) bool { return s.Name == name }) {
-			done = append(done, report.Suite{Name: name, Error: cmp.Or(why, "the guest did not run it")})
-		}
-	}
-	r.report.Suites = append(r.report.Suites, done...)
-	r.report.Kernel = cmp.Or(col.kernelRelease(), r.report.Kernel)
-	if why == "" {
-		return // the suites have judged the kernel's log themselves
-	}
-	r.report.Problems = append(r.report.Problems, why)
-	for _, line := range complaints {
-		r.report.Problems = append(r.report.Problems, "console: "+line)
-	}
-}

@@ -17,6 +17,9 @@ func Shell(ctx context.Context, c GuestConfig, shared string) error {
 	if fi, err := os.Stat(shared); err != nil || !fi.IsDir() {
 		return usagef("--share %s is no folder", shared)
 	}
+	if err := checkSpace(os.TempDir(), "the guest's kernel", tempSpace, "set TMPDIR to a folder on a larger disk"); err != nil {
+		return err
+	}
 	guest, err := Prepare(ctx, c)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/qcemu/qcemu/devices/cryptoblock"
+	"github.com/qcemu/qcemu/guest/debian"
 	"github.com/qcemu/qcemu/guest/job"
 	"github.com/qcemu/qcemu/progress"
 	"github.com/qcemu/qcemu/testbench"
@@ -55,6 +56,11 @@ func (f *guestFlags) config() (testbench.GuestConfig, error) {
 	if !testbench.IsVersion(f.linux) {
 		if _, err := os.Stat(f.linux); err != nil {
 			return testbench.GuestConfig{}, usagef("--linux %s: %w", f.linux, errors.Unwrap(err))
+		}
+	}
+	if f.mirror != "" {
+		if err := debian.CheckMirror(f.mirror); err != nil {
+			return testbench.GuestConfig{}, &testbench.UsageError{Err: err}
 		}
 	}
 	if f.memory != 0 && f.memory < 256 {

@@ -195,7 +195,7 @@ func (c *Client) open(ctx context.Context, arch string) (a *apt, done func(), er
 
 func (c *Client) mirrors() (mirrors, error) {
 	if c.Mirror != "" {
-		if err := checkMirror(c.Mirror); err != nil {
+		if err := CheckMirror(c.Mirror); err != nil {
 			return mirrors{}, err
 		}
 		m := mirrors{Archive: c.Mirror}

@@ -109,10 +109,12 @@ func uriPath(uri string) string {
 	return u.Path
 }
 
-// checkMirror tells a user's mistyped --debian-mirror early.
-func checkMirror(uri string) error {
+// CheckMirror refuses what can be no mirror's address, such as a user's mistyped
+// --debian-mirror.
+func CheckMirror(uri string) error {
 	u, err := url.Parse(uri)
-	if err != nil || u.Scheme == "" || strings.ContainsAny(uri, " \t\n[]") {
+	web := err == nil && (u.Scheme == "http" || u.Scheme == "https")
+	if err != nil || u.Scheme == "" || web && u.Host == "" || strings.ContainsAny(uri, " \t\n[]") {
 		return fmt.Errorf("--debian-mirror %q is no URL: give the address of a Debian mirror, the folder that has dists/ and pool/", uri)
 	}
 	return nil

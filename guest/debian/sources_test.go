@@ -90,7 +90,7 @@ func TestCheckMirror(t *testing.T) {
 		"http://a.example/\ndeb http:x": false,
 		"":                              false,
 	} {
-		if err := checkMirror(uri); (err == nil) != ok {
+		if err := CheckMirror(uri); (err == nil) != ok {
 			t.Errorf("%q: %v", uri, err)
 		}
 	}

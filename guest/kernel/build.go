@@ -72,10 +72,12 @@ func Prepare(ctx context.Context, o Options) (*Build, error) {
 	if o.Tree != "" && o.Linux != "" {
 		return nil, errors.New("a kernel tree and a version of Debian's source are given: one of them only")
 	}
+	make := Default
 	if o.Tree != "" {
-		return fromTree(ctx, o)
+		make = fromTree
 	}
-	return Default(ctx, o)
+	b, err := make(ctx, o)
+	return b, misfit(err)
 }
 
 // Default makes the kernel of Debian's source with both drivers, or finds it in

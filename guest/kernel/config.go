@@ -161,10 +161,10 @@ func (c Config) checkOwn(version string, lenient bool) error {
 func (c Config) checkUser(tree string) (notes []string, err error) {
 	list := parseConfig(guestConfig)
 	if c["CONFIG_ARM64"] != "y" {
-		return nil, fmt.Errorf("the kernel in %s is not configured for arm64: build it with make ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu-", tree)
+		return nil, inputf("the kernel in %s is not configured for arm64: build it with make ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu-", tree)
 	}
 	if m := c.missing(list, required); len(m) > 0 {
-		return nil, fmt.Errorf("the kernel in %s cannot run the suites, its configuration lacks %s: set it and build again", tree, strings.Join(m, ", "))
+		return nil, inputf("the kernel in %s cannot run the suites, its configuration lacks %s: set it and build again", tree, strings.Join(m, ", "))
 	}
 	for _, m := range c.missing(list, wanted) {
 		notes = append(notes, fmt.Sprintf("%s is not set: suites that need it are skipped or say less", m))

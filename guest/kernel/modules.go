@@ -37,7 +37,7 @@ var carried = []string{
 func findModules(dir string) (map[string]string, error) {
 	order, err := os.ReadFile(filepath.Join(dir, "modules.order"))
 	if err != nil {
-		return nil, fmt.Errorf("the kernel in %s has no modules.order: run make modules there", dir)
+		return nil, inputf("the kernel in %s has no modules.order: run make modules there", dir)
 	}
 	files := map[string]string{}
 	for line := range strings.Lines(string(order)) {
@@ -83,11 +83,11 @@ func collectModules(from, to string) error {
 			if by == "" {
 				return nil // built in, or not there: for the config check to say
 			}
-			return fmt.Errorf("the module %s needs %s, which the kernel in %s does not have", by, name, from)
+			return inputf("the module %s needs %s, which the kernel in %s does not have", by, name, from)
 		}
 		info, err := readModule(file)
 		if errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("the kernel in %s is not fully built, %s is missing: run make modules there", from, file)
+			return inputf("the kernel in %s is not fully built, %s is missing: run make modules there", from, file)
 		}
 		if err != nil {
 			return err

@@ -44,7 +44,7 @@ func (ps Patches) Touched() []string {
 func ReadPatches(name string) (Patches, error) {
 	st, err := os.Stat(name)
 	if err != nil {
-		return nil, fmt.Errorf("--series %s: %w", name, unwrapPath(err))
+		return nil, inputf("--series %s: %w", name, unwrapPath(err))
 	}
 	files := []string{name}
 	if st.IsDir() {
@@ -56,16 +56,16 @@ func ReadPatches(name string) (Patches, error) {
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("--series %s: %w", name, err)
+			return nil, inputf("--series %s: %w", name, err)
 		}
 		list, err := parseMbox(filepath.Base(file), data)
 		if err != nil {
-			return nil, fmt.Errorf("--series %s: %w", file, err)
+			return nil, inputf("--series %s: %w", file, err)
 		}
 		all = append(all, list...)
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("--series %s holds no patch: give an mbox file as b4 am writes it, or a folder of .patch files", name)
+		return nil, inputf("--series %s holds no patch: give an mbox file as b4 am writes it, or a folder of .patch files", name)
 	}
 	return all, nil
 }
@@ -102,7 +102,7 @@ func seriesFiles(dir string) ([]string, error) {
 	maildir := slices.Contains([]string{"new", "cur"}, filepath.Base(dir))
 	entries, err := os.ReadDir(dir) // sorted by name
 	if err != nil {
-		return nil, fmt.Errorf("--series: %w", err)
+		return nil, inputf("--series: %w", err)
 	}
 	// quilt and Debian keep the order in a file.
 	if order, err := os.ReadFile(filepath.Join(dir, "series")); err == nil {

@@ -39,9 +39,9 @@ func inspect(dir string) (*userTree, error) {
 	st, err := os.Stat(abs)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("--linux %s: %w", dir, unwrapPath(err))
+		return nil, inputf("--linux %s: %w", dir, unwrapPath(err))
 	case !st.IsDir():
-		return nil, fmt.Errorf("--linux %s is no folder: give a kernel tree", dir)
+		return nil, inputf("--linux %s is no folder: give a kernel tree", dir)
 	}
 	t := &userTree{dir: abs, source: abs}
 	t.built = exists(filepath.Join(abs, "arch/arm64/boot/Image")) && exists(filepath.Join(abs, ".config"))
@@ -53,15 +53,15 @@ func inspect(dir string) (*userTree, error) {
 	}
 	if t.source != "" {
 		if t.version, err = sourceVersion(t.source); err != nil || !exists(filepath.Join(t.source, "arch/arm64/Kconfig")) {
-			return nil, fmt.Errorf("--linux %s is no kernel tree: it has no kernel Makefile with arch/arm64", dir)
+			return nil, inputf("--linux %s is no kernel tree: it has no kernel Makefile with arch/arm64", dir)
 		}
 		if !exists(filepath.Join(t.source, "drivers/crypto/qce/core.c")) || !exists(filepath.Join(t.source, "drivers/dma/qcom/bam_dma.c")) {
-			return nil, fmt.Errorf("--linux %s (Linux %s) lacks drivers/crypto/qce or drivers/dma/qcom/bam_dma.c", dir, t.version)
+			return nil, inputf("--linux %s (Linux %s) lacks drivers/crypto/qce or drivers/dma/qcom/bam_dma.c", dir, t.version)
 		}
 		return t, nil
 	}
 	if !t.built {
-		return nil, fmt.Errorf("--linux %s is neither a kernel tree nor a folder with a built arm64 kernel", dir)
+		return nil, inputf("--linux %s is neither a kernel tree nor a folder with a built arm64 kernel", dir)
 	}
 	return t, nil
 }
@@ -75,6 +75,21 @@ func (t *userTree) used() bool {
 		}
 	}
 	return false
+}
+
+// buildable reports what keeps a tree from being used as the options say.
+func (t *userTree) buildable(o Options) error {
+	switch {
+	case o.Series != "" && t.source != t.dir:
+		return inputf("--linux %s is a build folder: with --series give the source tree", t.dir)
+	case o.Series != "" || t.built:
+		return nil
+	case t.source != t.dir:
+		return inputf("--linux %s is a build folder without an arm64 Image: run make Image modules there", t.dir)
+	case t.used():
+		return inputf("--linux %s is configured, but has no arm64 Image: finish it (make ARCH=arm64 CROSS_COMPILE=%s Image modules), or run make mrproper there and it is built in the cache", t.dir, CrossCompile)
+	}
+	return nil
 }
 
 // driver tells which of the two drivers the tree's is: with BAM locking, or
@@ -96,6 +111,9 @@ func (t *userTree) driver() string {
 func fromTree(ctx context.Context, o Options) (*Build, error) {
 	t, err := inspect(o.Tree)
 	if err != nil {
+		return nil, err
+	}
+	if err := t.buildable(o); err != nil {
 		return nil, err
 	}
 	var e *entry
@@ -175,12 +193,6 @@ func (t *userTree) keep(ctx context.Context, o Options, from string) (*entry, er
 // buildBeside builds a clean tree in the cache, where the objects stay for the
 // next time.
 func (t *userTree) buildBeside(ctx context.Context, o Options) (*entry, error) {
-	if t.source != t.dir {
-		return nil, fmt.Errorf("--linux %s is a build folder without an arm64 Image: run make Image modules there", t.dir)
-	}
-	if t.used() {
-		return nil, fmt.Errorf("--linux %s is configured, but has no arm64 Image: finish it (make ARCH=arm64 CROSS_COMPILE=%s Image modules), or run make mrproper there and it is built in the cache", t.dir, CrossCompile)
-	}
 	if err := debian.Need(ctx, o.Progress, HostTools()); err != nil {
 		return nil, err
 	}
@@ -206,9 +218,6 @@ func (t *userTree) buildBeside(ctx context.Context, o Options) (*entry, error) {
 
 // patched builds a copy of the tree with the user's series.
 func (t *userTree) patched(ctx context.Context, o Options) (*entry, error) {
-	if t.source != t.dir {
-		return nil, fmt.Errorf("--linux %s is a build folder: with --series give the source tree", t.dir)
-	}
 	series, err := ReadPatches(o.Series)
 	if err != nil {
 		return nil, err
@@ -363,7 +372,7 @@ func hashFiles(dir string, names ...string) (string, error) {
 	for _, name := range names {
 		f, err := os.Open(filepath.Join(dir, name))
 		if errors.Is(err, fs.ErrNotExist) && name == "modules.order" {
-			return "", fmt.Errorf("the kernel in %s has no modules.order: run make modules there", dir)
+			return "", inputf("the kernel in %s has no modules.order: run make modules there", dir)
 		}
 		if err != nil {
 			return "", err

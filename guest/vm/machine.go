@@ -71,6 +71,10 @@ func (v *VM) Err() error {
 	return v.err
 }
 
+// Stderr is the end of what QEMU has said on its standard error, unless that is
+// the terminal's.
+func (v *VM) Stderr() string { return v.stderr.String() }
+
 // Stop ends QEMU: it asks, waits a little, then kills.
 func (v *VM) Stop() {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
@@ -104,12 +108,15 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (t *tail) suffix() string {
+func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := strings.TrimSpace(string(t.buf))
-	if s == "" {
-		return ""
+	return strings.TrimSpace(string(t.buf))
+}
+
+func (t *tail) suffix() string {
+	if s := t.String(); s != "" {
+		return ": " + lastLine(s)
 	}
-	return ": " + lastLine(s)
+	return ""
 }
