@@ -125,7 +125,7 @@ func (r *Run) writeReasons(w io.Writer, title string, keep func(Case) bool, why 
 			if !keep(c) {
 				continue
 			}
-			text := oneLine(why(c))
+			text := brief(why(c))
 			g := slices.IndexFunc(groups, func(g *group) bool { return g.text == text })
 			if g < 0 {
 				groups = append(groups, &group{text: text})
@@ -147,6 +147,19 @@ func (r *Run) writeReasons(w io.Writer, title string, keep func(Case) bool, why 
 		}
 		fmt.Fprintf(w, "  %s%s: %s\n", strings.Join(names, ", "), more, g.text)
 	}
+}
+
+// mostLines is how many lines of a case's words the table shows: report.json has
+// them all.
+const mostLines = 3
+
+// brief is a text in one line, its first lines if it has many.
+func brief(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	if len(lines) <= mostLines {
+		return oneLine(s)
+	}
+	return oneLine(strings.Join(lines[:mostLines], " ")) + fmt.Sprintf(" … (%d lines more in %s)", len(lines)-mostLines, JSONFile)
 }
 
 func (r *Run) writeFindings(w io.Writer) {

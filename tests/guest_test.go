@@ -294,7 +294,8 @@ func TestGuestBootFailure(t *testing.T) {
 }
 
 // TestGuestEnd: a guest that is switched off too early is a result, a QEMU that
-// dies is a failure of the bench.
+// dies is a failure of the bench. Either way each suite that was asked for is in
+// the report, the one that ran with what the console said last.
 func TestGuestEnd(t *testing.T) {
 	needGuests(t)
 	for _, c := range []struct {
@@ -308,11 +309,26 @@ func TestGuestEnd(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			qemu, pidFile := wrapped(t, "")
-			b := startRun(t, "--qemu", qemu, "--suite", "selftest")
+			b := startRun(t, "--qemu", qemu, "--suite", "selftest,kcapi")
 			b.until("qcemu: suite selftest")
 			syscall.Kill(pid(t, pidFile), c.sig)
+			if c.code == 1 { // the next boot is made all the same
+				b.until("qcemu: suite kcapi")
+				syscall.Kill(pid(t, pidFile), c.sig)
+			}
 			if code := b.wait(); code != c.code {
 				t.Errorf("exit code %d, want %d", code, c.code)
+			}
+			r := b.report()
+			if s := suite(t, r, "kcapi"); !s.Failed() || !strings.Contains(s.Error, c.says) {
+				t.Errorf("suite kcapi: %+v", s)
+			}
+			s := suite(t, r, "selftest")
+			if !s.Failed() || s.Ended || len(s.Cases) == 0 {
+				t.Fatalf("suite selftest: %+v", s)
+			}
+			if end := s.Cases[len(s.Cases)-1]; end.Status != report.Fail || !strings.Contains(end.Detail, c.says) || !strings.Contains(end.Detail, "[    0.") && !strings.Contains(end.Detail, "[    1.") {
+				t.Errorf("the suite's last case: %+v", end)
 			}
 			if words := b.stdout.String() + b.stderr.String(); !strings.Contains(words, c.says) {
 				t.Errorf("it does not say %q", c.says)
