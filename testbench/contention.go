@@ -1,8 +1,10 @@
 package testbench
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/qcemu/qcemu/devices/antagonist"
 	"github.com/qcemu/qcemu/devices/cryptoblock"
@@ -35,6 +37,8 @@ var attacksOnSeries = []attack{
 	{name: "rebind", policies: []string{"random=0.05"}, guest: job.Phase{Requests: 1000, Threads: 3, Beside: job.BesideRebind}},
 	{name: "reload", policies: []string{"random=0.05"}, guest: job.Phase{Requests: 1000, Threads: 3, Beside: job.BesideReload}},
 	{name: "reboot", policies: []string{"random=0.05"}, guest: job.Phase{Requests: 800, Threads: 3, Beside: job.BesideReboot}},
+	{name: "unbind-qce", policies: []string{"random=0.05"}, guest: job.Phase{Requests: 400, Threads: 3, Beside: job.BesideUnbindQCE, Expected: crashQCE}},
+	{name: "unbind-bam", policies: []string{"random=0.05"}, guest: job.Phase{Requests: 400, Threads: 3, Beside: job.BesideUnbindBAM, Expected: crashBAM}},
 }
 
 // attacksOnStock show what happens to a driver that does not lock. Where the
@@ -46,7 +50,23 @@ var attacksOnStock = []attack{
 	{name: "random", policies: []string{"random=0.05,gentle"}, guest: job.Phase{Requests: 1500, Threads: 4}},
 	{name: "modem", policies: []string{"off", "random=0.05,gentle"}, guest: job.Phase{Requests: 1500, Threads: 4}},
 	{name: "between-hard", policies: []string{"between"}, again: true, guest: job.Phase{Requests: 300, Threads: 3, InTurn: true}},
+	{name: "tcrypt", policies: []string{"random=0.05,gentle"}, guest: job.Phase{Requests: 800, Threads: 3, Beside: job.BesideTcrypt}},
+	{name: "rebind", policies: []string{"random=0.05,gentle"}, guest: job.Phase{Requests: 600, Threads: 3, Beside: job.BesideRebind}},
+	{name: "reload", policies: []string{"random=0.05,gentle"}, guest: job.Phase{Requests: 600, Threads: 3, Beside: job.BesideReload}},
+	{name: "reboot", policies: []string{"random=0.05,gentle"}, guest: job.Phase{Requests: 600, Threads: 3, Beside: job.BesideReboot}},
+	{name: "unbind-qce", policies: []string{"random=0.05,gentle"}, guest: job.Phase{Requests: 400, Threads: 3, Beside: job.BesideUnbindQCE, Expected: crashQCE}},
+	{name: "unbind-bam", policies: []string{"random=0.05,gentle"}, guest: job.Phase{Requests: 400, Threads: 3, Beside: job.BesideUnbindBAM, Expected: crashBAM}},
 }
+
+// What the kernel does when a device is taken from its driver in use, in which
+// it is not to be hindered: the BAM's and the engine's driver, and the crypto
+// interface too, rely on that nobody does.
+var (
+	crashQCE = job.Expected{CrashSays: "crypto_unregister_alg",
+		Crash: "qce's remove function unregisters and frees algorithms that are open, of which the kernel warns (crypto_unregister_alg), and its DMA channels with requests out: what follows is use after free"}
+	crashBAM = job.Expected{CrashSays: "dma_async_device_channel_unregister",
+		Crash: "bam_dma's remove function frees channels that qce still uses, of which the kernel warns (dma_async_device_unregister), and requests that are out never end: what follows is use after free"}
+)
 
 // raceBetween is the phase in which a driver without the lock must be seen to
 // be corrupted.
@@ -102,6 +122,9 @@ func contentionPlan(r *run) ([]phasePlan, error) {
 	return plan, nil
 }
 
+// crashPatience is for how long a kernel that is expected to die may be silent.
+const crashPatience = time.Minute
+
 // plan is the attack as a phase; why says why wrong results are to be expected,
 // "" if there must not be any.
 func (a *attack) plan(why string) phasePlan {
@@ -122,7 +145,12 @@ func (a *attack) plan(why string) phasePlan {
 	}
 	if why != "" {
 		p.expected = "corruption: " + why
-		p.guest.Expected = job.Expected{Corrupted: why, Failed: why, Hung: why}
+		e := &p.guest.Expected
+		e.Corrupted, e.Failed, e.Hung = why, why, why
+	}
+	if crash := a.guest.Expected.Crash; crash != "" {
+		p.expected += "; a crash: " + crash
+		p.patience = crashPatience
 	}
 	if a.guest.Beside == job.BesideReboot {
 		next := p.guest
@@ -135,7 +163,7 @@ func (a *attack) plan(why string) phasePlan {
 // judgeAttack judges what the antagonists have seen, and what the hardware's
 // side has. The guest has judged its own requests.
 func judgeAttack(p *phaseResult) {
-	why := p.plan.guest.Expected.Corrupted
+	why := cmp.Or(p.plan.guest.Expected.Corrupted, p.plan.guest.Expected.Crash)
 	for _, o := range p.phase.Others {
 		c := report.Case{Name: "others/" + o.Name, Status: report.Pass, Metrics: map[string]float64{
 			job.MetricRequests: float64(o.Requests), job.MetricCorrupted: float64(o.Corrupted), job.MetricHung: float64(o.Hung)}}

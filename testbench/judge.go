@@ -26,6 +26,10 @@ func (r *run) judge(plan bootPlan, col *collector, con *console, why, stderr str
 		why += ": " + failed
 	}
 	done := col.end(why)
+	if n := len(done); why != "" && n > 0 && plan.mayCrash(complaints) {
+		plan.crashed(&done[n-1], lastWords(why, stderr, con.tail()), complaints)
+		why = ""
+	}
 	for i := range done {
 		if s := &done[i]; !s.Ended {
 			s.Cases = append(s.Cases, report.Case{Suite: s.Name, Name: caseEnd, Status: report.Fail, Detail: lastWords(why, stderr, con.tail())})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,7 @@ type phasePlan struct {
 	next     *job.Phase         // after a reboot in its middle; nil: none
 	model    model.Config       // beside what is the same in all phases
 	again    bool               // boots again for the algorithms that a hang kept from being tried
+	patience time.Duration      // with a silent guest; 0: the run's
 	judge    func(*phaseResult) // adds what the host has to say; may be nil
 }
 
@@ -70,6 +72,9 @@ func (r *run) phases(ctx context.Context, names []string) error {
 		if err != nil {
 			return err
 		}
+		if plan, err = chosen(plan, r.Phases, name); err != nil {
+			return err
+		}
 		suite := report.Suite{Name: name, Ended: true}
 		for i := range plan {
 			if err = r.onePhase(ctx, &suite, &plan[i]); err != nil {
@@ -87,6 +92,25 @@ func (r *run) phases(ctx context.Context, names []string) error {
 		}
 	}
 	return nil
+}
+
+// chosen picks the phases that the user wants: all, if he names none.
+func chosen(plan []phasePlan, names []string, suite string) ([]phasePlan, error) {
+	if len(names) == 0 {
+		return plan, nil
+	}
+	var list []phasePlan
+	var known []string
+	for i := range plan {
+		known = append(known, plan[i].name)
+		if slices.Contains(names, plan[i].name) {
+			list = append(list, plan[i])
+		}
+	}
+	if len(list) == 0 {
+		return nil, usagef("suite %s has no phase %s with this driver; there are: %s", suite, strings.Join(names, ", "), strings.Join(known, ", "))
+	}
+	return list, nil
 }
 
 // onePhase runs a phase on a model of its own and adds what it left.
@@ -107,6 +131,9 @@ func (r *run) onePhase(ctx context.Context, suite *report.Suite, plan *phasePlan
 	}
 	sub := &run{Config: r.Config, guest: r.guest, model: m, console: r.console}
 	sub.Out = filepath.Join(r.Out, suite.Name, plan.name)
+	if plan.patience != 0 && (sub.Patience == 0 || plan.patience < sub.Patience) {
+		sub.Patience = plan.patience
+	}
 	boots, err := sub.bootPhase(ctx, suite.Name, plan)
 	if closeErr := m.Close(); err == nil {
 		err = closeErr

@@ -62,12 +62,21 @@ func TestPlans(t *testing.T) {
 				if suite == "contention" && len(m.Antagonists()) == 0 {
 					t.Errorf("%s/%s: nobody else uses the engine", suite, p.name)
 				}
-				if clean := p.guest.Expected == (job.Expected{}); suite == "contention" && clean != (driver == job.Series) {
+				e := p.guest.Expected
+				if clean := e.Corrupted+e.Failed+e.Hung == ""; suite == "contention" && clean != (driver == job.Series) {
 					t.Errorf("%s/%s, driver %s: expected %+v", suite, p.name, driver, p.guest.Expected)
 				}
 			}
-			if suite == "contention" && driver == job.Series && requests < 20000 {
+			if suite != "contention" {
+				continue
+			}
+			if driver == job.Series && requests < 20000 {
 				t.Errorf("%d requests in all", requests)
+			}
+			for _, name := range []string{job.BesideTcrypt, job.BesideRebind, job.BesideReload, job.BesideReboot, job.BesideUnbindQCE, job.BesideUnbindBAM} {
+				if !names[name] {
+					t.Errorf("driver %s: no phase with %s", driver, name)
+				}
 			}
 		}
 	}
@@ -236,5 +245,49 @@ func TestLockBook(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, b.uses()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestChosen picks phases by name.
+func TestChosen(t *testing.T) {
+	plan := []phasePlan{{name: "a"}, {name: "b"}, {name: "c"}}
+	for _, tt := range []struct{ ask, want []string }{
+		{nil, []string{"a", "b", "c"}}, {[]string{"c", "a"}, []string{"a", "c"}}, {[]string{"b", "other"}, []string{"b"}}, {[]string{"other"}, nil},
+	} {
+		list, err := chosen(plan, tt.ask, "faults")
+		var got []string
+		for _, p := range list {
+			got = append(got, p.name)
+		}
+		if !slices.Equal(got, tt.want) || (err == nil) != (tt.want != nil) {
+			t.Errorf("%v: %v, %v", tt.ask, got, err)
+		}
+	}
+}
+
+// TestMayCrash: a guest may die of what its phase expects, and of nothing else.
+func TestMayCrash(t *testing.T) {
+	phase := &job.Phase{Expected: job.Expected{Crash: "why", CrashSays: "crypto_unregister_alg"}}
+	known, other := "WARNING: CPU: 0 PID: 1 at crypto/algapi.c:467 crypto_unregister_alg+0xd0/0xd8", "Unable to handle kernel NULL pointer"
+	for name, tt := range map[string]struct {
+		phase      *job.Phase
+		complaints []string
+		want       bool
+	}{
+		"as expected":   {phase, []string{known, other}, true},
+		"another first": {phase, []string{other, known}, false},
+		"silent":        {phase, nil, false},
+		"not expected":  {&job.Phase{}, []string{known}, false},
+		"no phase":      {nil, []string{known}, false},
+	} {
+		p := bootPlan{phase: tt.phase}
+		if got := p.mayCrash(tt.complaints); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	p, s := bootPlan{phase: phase}, report.Suite{Name: "contention", Error: "it died"}
+	p.crashed(&s, "it died", []string{known})
+	if c := s.Cases[0]; s.Failed() || c.Status != report.XFail || c.Reason != "why" || c.Detail != known+"\nit died" {
+		t.Errorf("%+v", s)
 	}
 }

@@ -25,6 +25,7 @@ import (
 type Config struct {
 	Guest   GuestConfig
 	Suites  []string // empty: all
+	Phases  []string // of suites that have several; empty: all
 	Seed    int64
 	Require []attest.Requirement
 	Model   model.Config // its SoC is the guest's, its seed the run's

@@ -19,6 +19,7 @@ func newRun() *cobra.Command {
 		guest    guestFlags
 		hard     modelFlags
 		names    []string
+		phases   []string
 		seed     int64
 		require  []string
 		out      string
@@ -41,7 +42,7 @@ broke), console.log, and shared/ with what the suites left.`,
 			if err != nil {
 				return err
 			}
-			run := testbench.Config{Guest: c, Suites: names, Seed: seed, Out: out, Record: rec}
+			run := testbench.Config{Guest: c, Suites: names, Phases: phases, Seed: seed, Out: out, Record: rec}
 			if !cmd.Flags().Changed("seed") {
 				run.Seed = rand.Int64()
 			}
@@ -82,6 +83,7 @@ broke), console.log, and shared/ with what the suites left.`,
 	hard.register(cmd)
 	fl := cmd.Flags()
 	fl.StringSliceVar(&names, "suite", nil, "suites to run, separated by commas (default: all)")
+	fl.StringSliceVar(&phases, "phase", nil, "of suites that boot the guest for each of several phases, these only (default: all)")
 	fl.Int64Var(&seed, "seed", 0, "for whatever is drawn by chance (default: a new one)")
 	fl.StringArrayVar(&require, "require", nil, "fail unless the engine did this much: `ALG=N[,locked][,commands]`, e.g. xts-aes=100,locked (may be repeated)")
 	fl.StringVar(&out, "out", "out", "`folder` for the reports")

@@ -8,7 +8,11 @@
 // by suite.
 package job
 
-import "github.com/qcemu/qcemu/report"
+import (
+	"strings"
+
+	"github.com/qcemu/qcemu/report"
+)
 
 const (
 	FileName    = "job.json" // in the shared folder's root
@@ -58,6 +62,16 @@ type Expected struct {
 	Corrupted string `json:"corrupted,omitempty"` // a wrong result
 	Failed    string `json:"failed,omitempty"`    // an error
 	Hung      string `json:"hung,omitempty"`      // no end
+	// Crash is why the kernel has to complain, and may die of it, with its own
+	// words in CrashSays: a kernel whose first complaint is another one has
+	// failed.
+	Crash     string `json:"crash,omitempty"`
+	CrashSays string `json:"crash_says,omitempty"`
+}
+
+// Covers reports whether a kernel's first complaint is the one to be expected.
+func (e *Expected) Covers(complaint string) bool {
+	return e.Crash != "" && strings.Contains(complaint, e.CrashSays)
 }
 
 // Values of Phase.Beside.
@@ -66,6 +80,10 @@ const (
 	BesideRebind = "rebind" // both drivers lose their devices and get them back
 	BesideReload = "reload" // both modules are removed and loaded again
 	BesideReboot = "reboot" // the guest reboots in the middle of requests
+
+	// The same while requests are out and algorithms open.
+	BesideUnbindQCE = "unbind-qce" // the engine's driver loses its device
+	BesideUnbindBAM = "unbind-bam" // the BAM's driver does
 )
 
 // Metrics of a case that counts the requests of a Phase.

@@ -23,6 +23,13 @@ var besides = map[string]func(ctx context.Context, p *phaseRun, l *load) report.
 	job.BesideTcrypt: besideTcrypt,
 	job.BesideRebind: besideRebind,
 	job.BesideReload: besideReload,
+
+	job.BesideUnbindQCE: func(ctx context.Context, p *phaseRun, l *load) report.Case {
+		return p.unbind(ctx, l, job.BesideUnbindQCE, qceDriver)
+	},
+	job.BesideUnbindBAM: func(ctx context.Context, p *phaseRun, l *load) report.Case {
+		return p.unbind(ctx, l, job.BesideUnbindBAM, bamDriver)
+	},
 }
 
 // besideTcrypt runs the correctness modes of tcrypt over and over.
@@ -93,7 +100,7 @@ const (
 
 // besideRebind takes the devices from the drivers and gives them back: first
 // the engine's alone, then the BAM's too. Nobody has an algorithm open meanwhile:
-// the kernel's crypto interface does not survive the loss of a driver in use.
+// what comes of it otherwise, phaseRun.unbind shows.
 func besideRebind(ctx context.Context, p *phaseRun, l *load) report.Case {
 	devices := map[string]string{}
 	for _, driver := range []string{qceDriver, bamDriver} {
@@ -137,34 +144,71 @@ func boundDevice(k Kernel, driver string) (string, error) {
 	return "", fmt.Errorf("driver %s has no device", driver)
 }
 
-// besideReload removes both modules and loads them again.
+// besideReload removes both modules and loads them again, without a stop of the
+// load. Who has an algorithm open holds the module, and who has the engine holds
+// the BAM's: the kernel must refuse to remove either. So the load is thinned out
+// until there is a moment in which nobody holds it, while others try to open it.
 func besideReload(ctx context.Context, p *phaseRun, l *load) report.Case {
-	return p.change(ctx, l, job.BesideReload, func(int) error {
-		for _, m := range []string{qceModule, bamModule} {
-			if err := unload(p.env.Kernel, m); err != nil {
-				return err
-			}
+	k, refused := p.env.Kernel, 0
+	c := p.rounds(ctx, l, job.BesideReload, func(int) error {
+		if err := k.UnloadModule(bamModule); !isBusy(err) {
+			return fmt.Errorf("removing %s, which %s uses: %v instead of a refusal", bamModule, qceModule, err)
 		}
-		return errors.Join(p.env.Kernel.LoadModule(bamModule), p.env.Kernel.LoadModule(qceModule))
+		l.thin.Store(true)
+		defer l.thin.Store(false)
+		l.absence.Add(1)
+		n, err := unload(k, qceModule)
+		refused += n
+		if err == nil {
+			_, err = unload(k, bamModule)
+			err = errors.Join(err, k.LoadModule(bamModule), k.LoadModule(qceModule))
+		}
+		if err == nil {
+			err = p.back()
+		}
+		l.absence.Add(1)
+		return err
 	})
+	if c.Metrics["refused"] = float64(refused); refused == 0 && c.Status == report.Pass {
+		failf(&c, "%s was removed at once each time: nothing was in use", qceModule)
+	}
+	return c
 }
 
 // bamModule is the module of the BAM's driver.
 const bamModule = "bam_dma"
 
-// unload removes a module that may still be in use for a moment.
-func unload(k Kernel, name string) error {
-	for end := time.Now().Add(backWithin); ; time.Sleep(50 * time.Millisecond) {
+// isBusy reports whether the kernel refuses to remove a module that is in use.
+func isBusy(err error) bool { return errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EBUSY) }
+
+// unload removes a module that may be in use now and then, and counts how often
+// the kernel has refused to.
+func unload(k Kernel, name string) (refused int, err error) {
+	for end := time.Now().Add(backWithin); ; refused++ {
 		err := k.UnloadModule(name)
-		if !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EBUSY) || time.Now().After(end) {
-			return err
+		if !isBusy(err) || time.Now().After(end) {
+			return refused, err
 		}
+		time.Sleep(time.Millisecond)
 	}
 }
 
-// change makes a change to the drivers again and again, under a load that stops
-// for it.
+// change makes a change to the drivers again and again, under a load that closes
+// everything for it.
 func (p *phaseRun) change(ctx context.Context, l *load, name string, f func(round int) error) report.Case {
+	return p.rounds(ctx, l, name, func(round int) error {
+		l.gate.Lock()
+		defer l.gate.Unlock()
+		err := f(round)
+		if err == nil {
+			err = p.back()
+		}
+		return err
+	})
+}
+
+// rounds does something again and again beside a load, with rests in between.
+func (p *phaseRun) rounds(ctx context.Context, l *load, name string, f func(round int) error) report.Case {
 	c := report.Case{Name: name, Status: report.Pass}
 	rounds := 0
 	for ; rounds == 0 || ctx.Err() == nil; rounds++ {
@@ -175,13 +219,7 @@ func (p *phaseRun) change(ctx context.Context, l *load, name string, f func(roun
 		case <-time.After(restPeriod):
 		case <-ctx.Done():
 		}
-		l.gate.Lock()
-		err := f(rounds)
-		if err == nil {
-			err = p.back()
-		}
-		l.gate.Unlock()
-		if err != nil {
+		if err := f(rounds); err != nil {
 			failf(&c, "round %d: %v", rounds+1, err)
 			break
 		}

@@ -104,7 +104,7 @@ func (p *phaseRun) run(ctx context.Context) error {
 		l := newLoad(p, group, p.phase.Requests/len(groups), uint64(i))
 		err := p.load(ctx, l)
 		for _, a := range group {
-			p.report(a, l.snapshot(a))
+			p.report(l, a)
 		}
 		if errors.Is(err, errHung) {
 			return nil // the engine serves nobody any more
@@ -142,19 +142,29 @@ func (p *phaseRun) load(ctx context.Context, l *load) error {
 		if err == nil {
 			err = errHung
 		}
-		p.env.Report(report.Case{Name: p.phase.Beside, Status: report.Timeout,
-			Detail: fmt.Sprintf("not through %v after the load's end", p.hang)})
+		c := report.Case{Name: p.phase.Beside, Status: report.Timeout,
+			Detail: fmt.Sprintf("not through %v after the load's end", p.hang)}
+		p.excuse(&c)
+		p.env.Report(c)
 	}
 	return err
 }
 
-// report reports the requests of one algorithm.
-func (p *phaseRun) report(a EngineAlgorithm, n *requestCount) {
-	c := report.Case{Name: "requests/" + a.Driver, Algorithm: a.Driver, Metrics: map[string]float64{
+// report reports the requests of one algorithm, since the last report of it.
+func (p *phaseRun) report(l *load, a EngineAlgorithm) {
+	n, what := l.take(a)
+	c := report.Case{Name: what + "/" + a.Driver, Algorithm: a.Driver, Metrics: map[string]float64{
 		job.MetricRequests: float64(n.requests), job.MetricCorrupted: float64(n.corrupted),
 		job.MetricFailed: float64(n.failed), job.MetricHung: float64(n.hung),
 	}}
-	judgeCount(&c, n, p.phase.Expected)
+	e := p.phase.Expected
+	if what == stageAfter {
+		e.Corrupted, e.Failed, e.Hung = cmp.Or(e.Crash, e.Corrupted), cmp.Or(e.Crash, e.Failed), cmp.Or(e.Crash, e.Hung)
+		if n.nothing() {
+			return // there was nobody left to try it
+		}
+	}
+	judgeCount(&c, n, e)
 	p.env.Report(c)
 }
 
@@ -162,7 +172,7 @@ func (p *phaseRun) report(a EngineAlgorithm, n *requestCount) {
 // everything that went wrong was expected to.
 func judgeCount(c *report.Case, n *requestCount, e job.Expected) {
 	c.Status, c.Detail = report.Pass, n.first
-	if n.requests == 0 && n.failed == 0 && n.hung == 0 {
+	if n.nothing() {
 		c.Status, c.Detail = report.Fail, "nothing was tried"
 		if n.late {
 			c.Status, c.Detail, c.Reason = report.Skip, "", "the engine served nobody any more before its turn"

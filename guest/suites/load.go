@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // errHung says that the engine serves nobody any more.
@@ -31,6 +33,9 @@ type requestCount struct {
 	first     string
 }
 
+// nothing reports whether no request has ended, or was seen not to.
+func (n *requestCount) nothing() bool { return n.requests == 0 && n.failed == 0 && n.hung == 0 }
+
 func (n *requestCount) note(format string, args ...any) {
 	if n.first == "" {
 		n.first = "first: " + fmt.Sprintf(format, args...)
@@ -49,18 +54,28 @@ type load struct {
 	left atomic.Int64 // requests to begin
 	more atomic.Bool  // go on beyond them: what happens beside is not through
 	ends atomic.Int64 // requests that have ended
+	thin atomic.Bool  // one request for each opening, and a rest
 	gate sync.RWMutex // read by a thread that has an algorithm open, written by who needs all closed
+
+	absence atomic.Int64 // odd while the driver is gone
 
 	mu      sync.Mutex
 	deck    *draws                   // shuffles
 	cards   []EngineAlgorithm        // left of this round
 	counts  map[string]*requestCount // by driver
 	pending map[int]string           // what each thread waits for, by its number: driver
+	stage   string                   // what the counts are of
 	closed  bool                     // given up: what still ends does not count
 }
 
+// Stages of a load, as its cases are named by.
+const (
+	stageAll   = "requests"
+	stageAfter = "after" // a driver was taken away
+)
+
 func newLoad(p *phaseRun, algs []EngineAlgorithm, requests int, group uint64) *load {
-	l := &load{p: p, algs: algs, seed: uint64(p.env.Job.Seed), group: group,
+	l := &load{p: p, algs: algs, stage: stageAll, seed: uint64(p.env.Job.Seed), group: group,
 		deck: &draws{rand.New(rand.NewPCG(uint64(p.env.Job.Seed), group))}, counts: map[string]*requestCount{}, pending: map[int]string{}}
 	l.left.Store(int64(max(requests, 1)))
 	for _, a := range algs {
@@ -131,14 +146,24 @@ func (l *load) thread(ctx context.Context, number int) {
 	for ctx.Err() == nil && (l.left.Load() > 0 || l.more.Load()) && failures < maxFailures {
 		a := l.deal()
 		l.gate.RLock()
+		before := l.absence.Load()
 		c, err := l.opened(number, a, d)
+		if errors.Is(err, unix.ENOENT) && l.wasAbsent(before) {
+			l.gate.RUnlock()
+			time.Sleep(time.Millisecond)
+			continue
+		}
 		if err != nil {
 			l.ended(number, a, func(n *requestCount) { n.failed++; n.note("%v", err) })
 			failures++
 			l.gate.RUnlock()
 			continue
 		}
-		for i := 0; i < perClient && ctx.Err() == nil && (l.left.Add(-1) >= 0 || l.more.Load()); i++ {
+		most := perClient
+		if l.thin.Load() {
+			most = 1
+		}
+		for i := 0; i < most && ctx.Err() == nil && (l.left.Add(-1) >= 0 || l.more.Load()); i++ {
 			if l.request(number, a, c, d) {
 				failures = 0
 			} else {
@@ -147,8 +172,15 @@ func (l *load) thread(ctx context.Context, number int) {
 		}
 		c.Close()
 		l.gate.RUnlock()
+		if l.thin.Load() {
+			time.Sleep(time.Duration(d.IntN(4)) * time.Millisecond)
+		}
 	}
 }
+
+// wasAbsent reports whether the driver was gone at some time since the value of
+// absence was read.
+func (l *load) wasAbsent(before int64) bool { return before%2 == 1 || l.absence.Load() != before }
 
 // deal picks a thread's next algorithm: all have their turn, in an order that
 // is drawn anew for each round.
@@ -217,4 +249,46 @@ func (l *load) ended(number int, a EngineAlgorithm, count func(*requestCount)) {
 	if !l.closed {
 		count(l.counts[a.Driver])
 	}
+}
+
+// take returns an algorithm's count, which begins anew, and what it is of.
+func (l *load) take(a EngineAlgorithm) (*requestCount, string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.counts[a.Driver]
+	l.counts[a.Driver] = &requestCount{late: n.late}
+	return n, l.stage
+}
+
+// begin names what is counted from here on.
+func (l *load) begin(stage string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stage = stage
+}
+
+// midway waits until that many requests have ended, with some of each
+// algorithm, and others are out. It reports whether it came so far.
+func (l *load) midway(ctx context.Context, ended int) bool {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for l.ends.Load() < int64(ended) || !l.waiting() || !l.allTried() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+	return true
+}
+
+func (l *load) allTried() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, n := range l.counts {
+		if n.nothing() {
+			return false
+		}
+	}
+	return true
 }

@@ -2,7 +2,6 @@ package suites
 
 import (
 	"context"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,31 +17,17 @@ func (p *phaseRun) reboot(ctx context.Context) error {
 	l := newLoad(p, p.algs, p.phase.Requests, 0)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	through, stop := context.WithCancel(ctx)
+	defer stop()
 	done := make(chan error, 1)
-	go func() { done <- l.run(ctx) }()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for l.ends.Load() < int64(p.phase.Requests/4) || !l.waiting() {
-		select {
-		case err := <-done:
-			for _, a := range p.algs {
-				p.report(a, l.snapshot(a))
-			}
-			return err // it is over too soon: the host misses the reboot
-		case <-tick.C:
-		}
-	}
+	go func() { done <- l.run(ctx); stop() }()
+	midway := l.midway(through, p.phase.Requests/4)
 	for _, a := range p.algs {
-		p.report(a, l.snapshot(a))
+		p.report(l, a)
+	}
+	if !midway {
+		return <-done // it is over too soon: the host misses the reboot
 	}
 	p.env.Emit(job.Event{Type: job.Rebooting, Suite: p.env.Suite})
 	return restart()
-}
-
-// snapshot is the count so far.
-func (l *load) snapshot(a EngineAlgorithm) *requestCount {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n := *l.counts[a.Driver]
-	return &n
 }

@@ -138,6 +138,9 @@ func (r *Runner) kernelLog(env *Env, mark Mark, err error) {
 	}
 	if bad := Complaints(lines); len(bad) > 0 {
 		c.Status, c.Detail = report.Fail, joinTexts(bad)
+		if p := r.Job.Phase; p != nil && p.Expected.Covers(bad[0].Text) {
+			c.Status, c.Reason = report.XFail, p.Expected.Crash
+		}
 	}
 	r.report(env.Suite, c)
 	var text strings.Builder

@@ -1,0 +1,194 @@
+package suites
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qcemu/qcemu/guest/job"
+	"github.com/qcemu/qcemu/report"
+)
+
+// heldKernel is a kernel whose modules are in use as long as somebody has an
+// algorithm open.
+type heldKernel struct {
+	*fakeGuest
+
+	mu     sync.Mutex
+	open   int
+	loaded map[string]bool
+	tries  int // to remove qcrypto
+	gone   int // openings of what is not there
+}
+
+func (k *heldKernel) UnloadModule(name string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if name == bamModule && k.loaded[qceModule] {
+		return unix.EAGAIN
+	}
+	if name == qceModule {
+		k.tries++
+		if k.open > 0 {
+			return unix.EAGAIN
+		}
+	}
+	delete(k.loaded, name)
+	return nil
+}
+
+func (k *heldKernel) LoadModule(name string, _ ...string) error {
+	time.Sleep(5 * time.Millisecond) // in which somebody wants to open something
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.loaded[name] = true
+	return nil
+}
+
+func (k *heldKernel) openOne(EngineAlgorithm, *draws) (client, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.loaded[qceModule] {
+		k.gone++
+		return nil, unix.ENOENT
+	}
+	k.open++
+	return heldClient{fakeClient{right}, k}, nil
+}
+
+type heldClient struct {
+	fakeClient
+	k *heldKernel
+}
+
+func (c heldClient) Close() error {
+	c.k.mu.Lock()
+	defer c.k.mu.Unlock()
+	c.k.open--
+	return nil
+}
+
+// loadOf is a load of one algorithm on a phase.
+func loadOf(t *testing.T, phase job.Phase, k Kernel, open func(EngineAlgorithm, *draws) (client, error)) (*phaseRun, map[string]report.Case) {
+	t.Helper()
+	env := envOf("contention", k)
+	var mu sync.Mutex
+	cases := map[string]report.Case{}
+	env.Emit = func(e job.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		if e.Case != nil {
+			cases[e.Case.Name] = *e.Case
+		}
+	}
+	p := &phaseRun{env: env, phase: phase, hang: time.Second, open: open, write: func(string, string) error { return nil }}
+	a, ok := AlgorithmByDriver("cbc-aes-qce")
+	if !ok {
+		t.Fatal("no cbc-aes-qce")
+	}
+	p.algs = []EngineAlgorithm{a}
+	return p, cases
+}
+
+// TestReload removes modules under a load that does not stop: the kernel refuses
+// while they are in use, and who finds nothing to open comes back.
+func TestReload(t *testing.T) {
+	k := &heldKernel{fakeGuest: healthy(), loaded: map[string]bool{qceModule: true, bamModule: true}}
+	p, cases := loadOf(t, job.Phase{Requests: 500, Threads: 3, Beside: job.BesideReload}, k, k.openOne)
+	if err := p.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	reload := cases[job.BesideReload]
+	if reload.Status != report.Pass || reload.Metrics["rounds"] < changes || reload.Metrics["refused"] == 0 {
+		t.Errorf("%+v", reload)
+	}
+	if c := cases["requests/cbc-aes-qce"]; c.Status != report.Pass || c.Metrics[job.MetricFailed] != 0 {
+		t.Errorf("%+v", c)
+	}
+	if k.gone == 0 {
+		t.Error("nobody wanted to open an algorithm while the module was gone: the load stood still")
+	}
+}
+
+// freeKernel lets go of a module that is in use.
+type freeKernel struct{ *heldKernel }
+
+func (k freeKernel) UnloadModule(string) error { return nil }
+
+// TestReloadNotRefused: a kernel that removes a module in use has failed.
+func TestReloadNotRefused(t *testing.T) {
+	k := &heldKernel{fakeGuest: healthy(), loaded: map[string]bool{qceModule: true, bamModule: true}}
+	p, cases := loadOf(t, job.Phase{Requests: 500, Threads: 3, Beside: job.BesideReload}, freeKernel{k}, k.openOne)
+	if err := p.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if c := cases[job.BesideReload]; c.Status != report.Fail {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestUnbind takes the device away in the middle of requests. What was right
+// until then and what comes of it are two results.
+func TestUnbind(t *testing.T) {
+	const crash = "frees what is in use"
+	for name, tt := range map[string]struct {
+		expected job.Expected
+		after    error // of requests once the device is gone; nil: they go on
+		write    error
+		unbind   report.Status
+		later    report.Status
+	}{
+		"stands it":         {job.Expected{}, nil, nil, report.Pass, report.Pass},
+		"does not":          {job.Expected{}, unix.ENODEV, nil, report.Pass, report.Fail},
+		"does not, and may": {job.Expected{Crash: crash}, unix.ENODEV, nil, report.Pass, report.XFail},
+		"fails":             {job.Expected{}, nil, errors.New("no such device"), report.Fail, report.Pass},
+		"fails, and may":    {job.Expected{Crash: crash}, nil, errors.New("no such device"), report.XFail, report.Pass},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var gone atomic.Bool
+			p, cases := loadOf(t, job.Phase{Requests: 400, Threads: 2, Beside: job.BesideUnbindQCE, Expected: tt.expected}, healthy(), func(EngineAlgorithm, *draws) (client, error) {
+				return fakeClient{func() ([]byte, error) {
+					time.Sleep(100 * time.Microsecond)
+					if gone.Load() && tt.after != nil {
+						return nil, tt.after
+					}
+					return right()
+				}}, nil
+			})
+			p.write = func(string, string) error { gone.Store(true); return tt.write }
+			if err := p.run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if c := cases["requests/cbc-aes-qce"]; c.Status != report.Pass || c.Metrics[job.MetricRequests] < 100 {
+				t.Errorf("before: %+v", c)
+			}
+			if c := cases[job.BesideUnbindQCE]; c.Status != tt.unbind {
+				t.Errorf("unbind: %+v", c)
+			}
+			if c := cases["after/cbc-aes-qce"]; c.Status != tt.later {
+				t.Errorf("after: %+v", c)
+			}
+		})
+	}
+}
+
+// TestUnbindStuck: a kernel that does not come back from it is given up.
+func TestUnbindStuck(t *testing.T) {
+	p, cases := loadOf(t, job.Phase{Requests: 100, Threads: 2, Beside: job.BesideUnbindBAM}, healthy(), func(EngineAlgorithm, *draws) (client, error) {
+		return fakeClient{right}, nil
+	})
+	p.hang = 50 * time.Millisecond
+	release := make(chan bool)
+	defer close(release)
+	p.write = func(string, string) error { <-release; return nil }
+	if err := p.run(t.Context()); err != nil && !errors.Is(err, errHung) {
+		t.Fatal(err)
+	}
+	if c := cases[job.BesideUnbindBAM]; c.Status != report.Fail && c.Status != report.Timeout {
+		t.Errorf("%+v", c)
+	}
+}

@@ -1,0 +1,22 @@
+package testbench
+
+import (
+	"strings"
+
+	"github.com/qcemu/qcemu/report"
+)
+
+// mayCrash reports whether a guest whose kernel complains like this may die of
+// it: in phases in which drivers are known to bring the kernel down, with these
+// very words at first.
+func (p *bootPlan) mayCrash(complaints []string) bool {
+	return p.phase != nil && len(complaints) > 0 && p.phase.Expected.Covers(complaints[0])
+}
+
+// crashed makes a result of the guest's death, in the place of what its suite
+// would have said of the kernel's log.
+func (p *bootPlan) crashed(s *report.Suite, words string, complaints []string) {
+	s.Ended, s.Error = true, ""
+	s.Cases = append(s.Cases, report.Case{Suite: s.Name, Name: "kernel-log", Status: report.XFail, Reason: p.phase.Expected.Crash,
+		Detail: strings.Join(complaints, "\n") + "\n" + words})
+}
