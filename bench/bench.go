@@ -22,6 +22,7 @@ type Config struct {
 	Sections []string // empty: all
 	Guest    testbench.GuestConfig
 	Program  string // qcemu itself, for the section serve
+	Beside   string // vfio-user socket of another server to read beside ours; "": a naive one is made
 	Out      string // folder for the guests' consoles; "": none are kept
 	Progress *progress.Printer
 }

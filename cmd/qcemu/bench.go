@@ -14,6 +14,7 @@ func newBench() *cobra.Command {
 		guest  guestFlags
 		asJSON bool
 		out    string
+		beside string
 	)
 	cmd := &cobra.Command{
 		Use:   "bench [SECTION...]",
@@ -37,7 +38,7 @@ explains the lines.`,
 			if err != nil {
 				return err
 			}
-			report, err := bench.Run(cmd.Context(), bench.Config{Sections: args, Guest: c, Program: program, Out: out, Progress: c.Progress})
+			report, err := bench.Run(cmd.Context(), bench.Config{Sections: args, Guest: c, Program: program, Beside: beside, Out: out, Progress: c.Progress})
 			if err != nil {
 				return err
 			}
@@ -50,6 +51,7 @@ explains the lines.`,
 	}
 	guest.register(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the figures as JSON")
+	cmd.Flags().StringVar(&beside, "beside", "", "`socket` of another vfio-user server, with one BAR, to read beside ours in the section guest (default: a naive server is made)")
 	cmd.Flags().StringVar(&out, "out", "", "`folder` to keep the guests' consoles in (default: they are not kept)")
 	return cmd
 }
