@@ -37,6 +37,11 @@ func TestCommandLine(t *testing.T) {
 			// Nothing is to reach the user's cache, and nothing the network.
 			env.Setenv("QCEMU_CACHE", filepath.Join(env.WorkDir, "cache"))
 			env.Setenv("UNREACHABLE", "http://127.0.0.1:9/debian")
+			recordings, err := filepath.Abs("recordings")
+			if err != nil {
+				return err
+			}
+			env.Setenv("RECORDINGS", recordings)
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {

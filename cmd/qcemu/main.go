@@ -57,7 +57,7 @@ is missing or broke.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &testbench.UsageError{Err: fmt.Errorf("%w (see '%s --help')", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newRun(), newServe(), newVhostUser(), newReplay(), newBench(), newShell(), newGuest(), newQEMUArgs())
+	root.AddCommand(newRun(), newServe(), newVhostUser(), newReplay(), newScenarios(), newBench(), newShell(), newGuest(), newQEMUArgs())
 	return root
 }
 

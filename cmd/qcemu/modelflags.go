@@ -23,7 +23,7 @@ func (f *modelFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.antagonist, "antagonist", "off", "when another execution environment uses the engine too, a `POLICY`: "+strings.ReplaceAll(antagonist.PolicyHelp, "\n", " "))
 	fl.StringVar(&f.modem, "modem", "off", "the `POLICY` of a second one, of the modem's kind")
 	fl.StringVar(&f.timing, "timing", cryptoblock.Timings()[0], "how long things take in model time: "+strings.Join(cryptoblock.Timings(), ", "))
-	fl.StringArrayVar(&f.readings, "reading", nil, "answer an open question about the hardware: `NAME=VALUE` (may be repeated; see docs/registers.md)")
+	fl.StringArrayVar(&f.readings, "reading", nil, "answer an open question about the hardware: `NAME=VALUE` (may be repeated; see docs/registers.md). 'qcemu scenarios --reading all' tells which answers matter")
 }
 
 // apply puts the flags into a model's configuration.

@@ -7,14 +7,18 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/qcemu/qcemu/devices/cryptoblock"
 	"github.com/qcemu/qcemu/devices/finding"
 	"github.com/qcemu/qcemu/devices/model"
+	"github.com/qcemu/qcemu/devices/reading"
 	"github.com/qcemu/qcemu/devices/record"
+	"github.com/qcemu/qcemu/devices/scenario"
 	"github.com/qcemu/qcemu/progress"
 	"github.com/qcemu/qcemu/report"
 	"github.com/qcemu/qcemu/testbench"
@@ -50,6 +54,8 @@ the recorded run, byte for byte.
   qcemu replay FILE                         what the run showed
   qcemu replay FILE --reading NAME=VALUE    what it would show if the hardware
                                             were otherwise where its guide is silent
+  qcemu replay FILE --reading all           the same for each other answer to each
+                                            open question, one line for each
   qcemu replay FILE --print                 the register accesses, with names
   qcemu replay FILE --shrink --finding ID -o OUT
                                             the shortest recording that still shows
@@ -89,7 +95,7 @@ file is no recording, or damaged, 3 something broke.`,
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.out, "out", "", "write attestation.json and findings.json into this `folder`, the same as the recorded run has")
-	fl.StringArrayVar(&f.readings, "reading", nil, "answer an open question about the hardware otherwise, and show what that changes: `NAME=VALUE` (may be repeated)")
+	fl.StringArrayVar(&f.readings, "reading", nil, "answer an open question about the hardware otherwise, and show what that changes: `NAME=VALUE` (may be repeated), or all: each other answer by itself")
 	fl.BoolVar(&f.shrink, "shrink", false, "make the shortest recording that still shows --finding, and write it to -o")
 	fl.StringVar(&f.finding, "finding", "", "with --shrink: the `ID` of the finding, for example BAM-LOCK-003")
 	fl.StringVarP(&f.output, "output", "o", "", "the recording to write, a `file`: with --shrink the smaller one, else a copy as far as --to, of what the model does today")
@@ -184,8 +190,51 @@ func (f *replayFlags) show(result *record.Result) error {
 	return report.WriteEngine(f.out, run.Attestation, run.Findings)
 }
 
+// varyAll runs the recording under each other answer to each open question.
+func (f *replayFlags) varyAll(ctx context.Context, path string) error {
+	before, err := replayFile(ctx, path)
+	if err != nil {
+		return err
+	}
+	t := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	same := 0
+	step := progress.New(os.Stderr).Begin("replaying %s under each reading", path)
+	answers := scenario.Answers()
+	for i, answer := range answers {
+		step.Update(int64(i), int64(len(answers)), "answers")
+		choice := reading.Choice{}
+		if err := choice.Parse(answer); err != nil {
+			return err
+		}
+		var after *record.Result
+		err := readRecording(path, func(r *record.Reader) (err error) {
+			after, err = record.Variant(ctx, r, choice)
+			return err
+		})
+		if err != nil {
+			step.End(err)
+			return err
+		}
+		what := changes(before.Model.Findings.Findings(), after.Model.Findings.Findings())
+		if after.Divergence == nil && what == nothingChanges {
+			same++
+			continue
+		}
+		fmt.Fprintf(t, "%s\t%s\n", answer, what)
+	}
+	step.End(nil)
+	fmt.Fprintf(t, "%d other answers\tthe model does the same to the last access\n", same)
+	return t.Flush()
+}
+
 // vary runs the recording with other answers to open questions.
 func (f *replayFlags) vary(ctx context.Context, path string) error {
+	if slices.Equal(f.readings, []string{allReadings}) {
+		if f.out != "" {
+			return usagef("--out does not go with --reading all")
+		}
+		return f.varyAll(ctx, path)
+	}
 	choice, err := parseReadings(f.readings)
 	if err != nil {
 		return err
@@ -215,6 +264,9 @@ func (f *replayFlags) vary(ctx context.Context, path string) error {
 	return nil
 }
 
+// nothingChanges is what changes says of equal findings.
+const nothingChanges = "the findings are the same"
+
 // changes says how the findings differ.
 func changes(before, after []finding.Finding) string {
 	counts := map[string][2]uint64{}
@@ -240,7 +292,7 @@ func changes(before, after []finding.Finding) string {
 			words = append(words, fmt.Sprintf("%s %d times instead of %d", id, c[1], c[0]))
 		}
 	}
-	return cmp.Or(strings.Join(words, "; "), "the findings are the same")
+	return cmp.Or(strings.Join(words, "; "), nothingChanges)
 }
 
 // copy writes what the model does today with a recording, or its beginning.

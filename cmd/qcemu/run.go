@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +39,14 @@ attestation.json (what the engine did), findings.json (rules that the driver
 broke), console.log, and shared/ with what the suites left.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if slices.Equal(hard.readings, []string{allReadings}) {
+				fmt.Fprintln(os.Stderr, "No guest is booted for this: it is what 'qcemu scenarios --reading all' does.")
+				all, err := pickScenarios(nil, nil)
+				if err != nil {
+					return err
+				}
+				return survey(cmd.Context(), os.Stdout, all, false)
+			}
 			c, err := guest.config()
 			if err != nil {
 				return err

@@ -201,6 +201,9 @@ func (f *serveFlags) makeOut() error {
 func parseReadings(words []string) (reading.Choice, error) {
 	c := reading.Choice{}
 	for _, w := range words {
+		if w == allReadings {
+			return nil, usagef("--reading all plays the scenarios, which 'qcemu scenarios --reading all' does; here it takes NAME=VALUE")
+		}
 		if err := c.Parse(w); err != nil {
 			return nil, usagef("--reading: %w", err)
 		}
