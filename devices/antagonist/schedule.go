@@ -322,7 +322,7 @@ func (s *Schedule) Emit(e *trace.Event) {
 func (s *Schedule) script(p *player, e *trace.Event) {
 	for i := range p.policy.Script.lines {
 		l := &p.policy.Script.lines[i]
-		if !l.match(e, s.register) {
+		if e.Kind != l.kind || !l.reg.is(e, s.layout) {
 			continue
 		}
 		p.seen[i]++
@@ -342,14 +342,6 @@ func (s *Schedule) script(p *player, e *trace.Event) {
 			p.strike = whole
 		}
 	}
-}
-
-// register names the register of a reg-read or reg-write.
-func (s *Schedule) register(e *trace.Event) string {
-	if e.Block == trace.QCE {
-		return qce.Name(e.Off)
-	}
-	return s.layout.Name(e.Off)
 }
 
 // Counts returns what came of each antagonist's requests. It may be called

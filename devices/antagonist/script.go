@@ -2,12 +2,12 @@ package antagonist
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/qcemu/qcemu/devices/attest"
 	"github.com/qcemu/qcemu/devices/trace"
-	"slices"
 )
 
 // Script says after which event an antagonist does what. Each line is
@@ -17,8 +17,9 @@ import (
 // EVENT is an event of the other sides by its name in the event stream:
 // reg-read, reg-write, element, desc-fetch, desc-done, lock, unlock, lock-wait,
 // nwd-wait, nwd-ack, op-start, op-done, pipe-irq, pipe-reset and so on. REGISTER
-// narrows reg-read and reg-write down; a name stands for all words of its bank
-// (ENCR_KEY for ENCR_KEY0 to 7). "count N" takes the N-th such event only,
+// narrows reg-read and reg-write down; the name of a bank stands for all its
+// words (ENCR_KEY for ENCR_KEY0 to 7), that of a register of a pipe or an EE for
+// all of these (P_CTRL; P_CTRL[4] is one). "count N" takes the N-th such event only,
 // "every N" each N-th.
 //
 // Actions, of which all but begin go on until there is nothing to do or the
@@ -37,7 +38,7 @@ type Script struct {
 
 type line struct {
 	kind  trace.Kind
-	reg   string
+	reg   register
 	nth   uint64
 	every bool
 	do    action
@@ -102,7 +103,10 @@ func parseLine(words []string) (l line, err error) {
 		if l.kind != trace.RegRead && l.kind != trace.RegWrite {
 			return l, fmt.Errorf("a register goes with reg-read and reg-write only, not with %s", l.kind)
 		}
-		l.reg, words = words[0], words[1:]
+		if l.reg, err = parseRegister(words[0]); err != nil {
+			return l, err
+		}
+		words = words[1:]
 	}
 	if len(words) > 1 && words[0] != "do" {
 		l.every = words[0] == "every"
@@ -146,17 +150,4 @@ func (l *line) action(name string, args []string) (err error) {
 		}
 	}
 	return nil
-}
-
-// match reports whether an event is one that the line waits for. name names a
-// register.
-func (l *line) match(e *trace.Event, name func(*trace.Event) string) bool {
-	if e.Kind != l.kind {
-		return false
-	}
-	if l.reg == "" {
-		return true
-	}
-	return strings.TrimRight(name(e), "0123456789") == strings.TrimRight(l.reg, "0123456789") &&
-		(l.reg == name(e) || strings.TrimRight(l.reg, "0123456789") == l.reg)
 }

@@ -85,6 +85,16 @@ func (r Reg) String() string {
 	return "?"
 }
 
+// RegByName finds a register by its name.
+func RegByName(name string) (Reg, bool) {
+	for r := None + 1; r < numRegs; r++ {
+		if registers[r].Name == name {
+			return r, true
+		}
+	}
+	return None, false
+}
+
 // Register returns the description of the register.
 func (r Reg) Register() *reg.Register { return &registers[min(r, numRegs)%numRegs].Register }
 
