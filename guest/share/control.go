@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hugelgupf/p9/fsimpl/templatefs"
@@ -14,8 +15,11 @@ import (
 	"github.com/qcemu/qcemu/guest/job"
 )
 
-// maxLine bounds one event.
-const maxLine = 1 << 20
+const (
+	maxLine  = 1 << 20  // of one event, bytes
+	maxTotal = 64 << 20 // of all events of a guest; our own init's come to some hundred KiB
+	maxBad   = 20       // complaints about a guest; what comes after is dropped in silence
+)
 
 // control is the synthetic file of events.
 type control struct {
@@ -23,7 +27,23 @@ type control struct {
 	onEvent func(job.Event)
 	onBad   func(error)
 
-	mu sync.Mutex // held while a callback runs: events come one at a time
+	total atomic.Int64 // bytes written
+
+	mu  sync.Mutex // held while a callback runs: events come one at a time
+	ill int        // complaints
+}
+
+// take counts n bytes. A guest that writes without end is not listened to any
+// more.
+func (c *control) take(n int) error {
+	total := c.total.Add(int64(n))
+	if total <= maxTotal {
+		return nil
+	}
+	if total-int64(n) <= maxTotal {
+		c.bad(fmt.Errorf("the guest wrote more than %d bytes to %s: the rest is not read", maxTotal, job.ControlName))
+	}
+	return linux.ENOSPC
 }
 
 // event takes one line.
@@ -45,7 +65,7 @@ func (c *control) event(line []byte) error {
 func (c *control) bad(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.onBad != nil {
+	if c.ill++; c.onBad != nil && c.ill <= maxBad {
 		c.onBad(err)
 	}
 }
@@ -117,6 +137,9 @@ func (f *controlFile) Open(flags p9.OpenFlags) (p9.QID, uint32, error) {
 // WriteAt implements p9.File. The offset does not matter: lines are taken in
 // the order in which they come.
 func (f *controlFile) WriteAt(p []byte, _ int64) (int, error) {
+	if err := f.control.take(len(p)); err != nil {
+		return 0, err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	done := 0

@@ -486,3 +486,32 @@ func TestSetJob(t *testing.T) {
 		t.Errorf("on the host: %q, %v", got, err)
 	}
 }
+
+// TestControlFlood writes without end: the host listens up to a limit, and
+// complains no more often than it has to.
+func TestControlFlood(t *testing.T) {
+	h := newHost(t)
+	root := h.attach(t)
+	_, f, err := root.Walk([]string{job.ControlName})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := f.Open(p9.WriteOnly); err != nil {
+		t.Fatal(err)
+	}
+	line := append(bytes.Repeat([]byte("x"), 32<<10-1), '\n')
+	var last error
+	n := 0
+	for ; n < maxTotal/len(line)+8; n++ {
+		_, last = f.WriteAt(line, 0)
+	}
+	if !errors.Is(last, linux.ENOSPC) {
+		t.Errorf("after %d lines: %v, want ENOSPC", n, last)
+	}
+	if _, err := f.WriteAt([]byte(`{"type":"finished"}`+"\n"), 0); !errors.Is(err, linux.ENOSPC) {
+		t.Errorf("an event after that: %v, want ENOSPC", err)
+	}
+	if len(h.events) != 0 || len(h.bad) != maxBad {
+		t.Errorf("%d events and %d complaints, want 0 and %d", len(h.events), len(h.bad), maxBad)
+	}
+}
