@@ -83,12 +83,31 @@ func exitCode(err error) int {
 	case errors.Is(err, errFailed):
 		return exitFail
 	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(os.Stderr, "qcemu: interrupted")
+		tell(errors.Join(append([]error{errors.New("interrupted")}, apart(err)...)...))
 		return exitInfra
 	}
-	fmt.Fprintln(os.Stderr, "qcemu: "+strings.ReplaceAll(err.Error(), "\n", "; "))
+	tell(err)
 	if errors.As(err, &usage) {
 		return exitUsage
 	}
 	return exitInfra
+}
+
+// tell prints an error on one line.
+func tell(err error) {
+	fmt.Fprintln(os.Stderr, "qcemu: "+strings.ReplaceAll(err.Error(), "\n", "; "))
+}
+
+// apart lists what else went wrong when the work was interrupted.
+func apart(err error) (others []error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			others = append(others, apart(e)...)
+		}
+		return others
+	}
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return []error{err}
 }
