@@ -13,7 +13,10 @@ type BAM struct {
 	periph Peripheral
 	lines  []bus.Line
 	sink   trace.Sink
-	slots  []slot // decode table of the layout
+	// For rows of register writes; nil where they are not made as such.
+	rowPeriph RowPeripheral
+	rowSink   trace.RowSink
+	slots     []slot // decode table of the layout
 
 	// Masks of pipes, one bit each. A pipe has at most one of the bits in
 	// fetch, exec and poll, after its state.
@@ -50,6 +53,8 @@ type BAM struct {
 	odd       trace.Event                   // and of emit
 	buf       [16]byte                      // a descriptor or an element on its way from memory
 	row       [readAhead * ElementSize]byte // several of them, for plainWrites
+	writes    [readAhead]trace.Write        // what they say
+	rowEvent  trace.Row                     // scratch
 	cmdEnable bool
 }
 
@@ -86,6 +91,10 @@ func New(cfg Config, periph Peripheral, lines []bus.Line, sink trace.Sink) *BAM 
 	}
 	if cfg.Readings.ElementDecode == Decode24 {
 		b.decode = 0xFFFFFF
+	}
+	if cfg.ReadAhead {
+		b.rowPeriph, _ = periph.(RowPeripheral)
+		b.rowSink, _ = sink.(trace.RowSink)
 	}
 	b.winBase = cfg.Window.Base & b.decode
 	if b.burst == 0 {

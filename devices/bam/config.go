@@ -45,6 +45,10 @@ type Config struct {
 	// they are in flight. It costs a second read of each.
 	InFlight bool
 
+	// ReadAhead lets Run read several descriptors and elements at once. The
+	// events are the same, the reads of memory are not.
+	ReadAhead bool
+
 	Burst    int // most bytes that one step moves; 0: a whole descriptor
 	Readings Readings
 }

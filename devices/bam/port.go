@@ -47,3 +47,13 @@ type Peripheral interface {
 	// Flush drops what the peripheral holds for a pipe that was reset.
 	Flush(pipe int)
 }
+
+// RowPeripheral is a Peripheral that can make several register writes at once.
+type RowPeripheral interface {
+	Peripheral
+	// WriteRow makes the first of the writes, all of their bits, and returns
+	// how many it has made. It stops before one that has any effect, or is
+	// worth any event, beyond that the register keeps the value. Of registers
+	// whose values may not be shown it clears the value in the row.
+	WriteRow(by trace.Master, row []trace.Write) int
+}

@@ -72,67 +72,87 @@ func (b *BAM) proceed(p *pipe, n int) (steps int) {
 // readAhead is how many descriptors plainWrites reads at once. The hardware has a cache of
 // descriptors too (REVISION.DESC_CACHE_DEPTH); software must not touch what it has
 // published (§5.2 [C]).
-const readAhead = 8
+const readAhead = trace.MaxRow
 
 // plainWrites makes the steps of a row of descriptors that are nothing but one register
 // write each, as the series makes some thirty of for a request: fetch, element and end of
 // each at once. What it does not know to be such a descriptor it leaves where it is. It
-// does nothing where somebody could tell the difference: with a reader of the event stream
+// does nothing where somebody could tell the difference: with a reader of single events
 // or a look-out for changes, with a pipe that may come first, for the last descriptor,
 // whose end is an event, or with less than n steps to make.
 func (b *BAM) plainWrites(p *pipe, n int) (steps int) {
 	const stepsOfEach = 3
-	if n < stepsOfEach || b.sink != nil || p.shadow != nil || !b.cmdEnable || p.producer() ||
-		b.active&(p.bit-1) != 0 || b.lock.waiting&p.bit != 0 {
+	if n < stepsOfEach || b.rowPeriph == nil || b.sink != nil && b.rowSink == nil || p.shadow != nil ||
+		!b.cmdEnable || p.producer() || b.active&(p.bit-1) != 0 || b.lock.waiting&p.bit != 0 {
 		return 0
 	}
 	for {
-		row := b.plainRow(p, (n-steps)/stepsOfEach)
-		for e := row; len(e) > 0; e = e[ElementSize:] {
-			low, high := binary.LittleEndian.Uint64(e), binary.LittleEndian.Uint64(e[8:])
-			off := b.local(uint32(low & 0xFFFFFF))
-			if low>>24&0xFF != CommandWrite || high != 0xFFFF_FFFF || off >= b.cfg.Window.Size || off&3 != 0 {
-				return steps
-			}
-			b.periph.WriteReg(p.by, off, uint32(low>>32), ^uint32(0))
-			if p.rd += DescriptorSize; p.rd >= p.ring {
-				p.rd = 0
-			}
-			steps += stepsOfEach
+		row, addr := b.plainRow(p, (n-steps)/stepsOfEach)
+		made := b.rowPeriph.WriteRow(p.by, b.plainElements(row))
+		if made == 0 {
+			return steps
 		}
-		if len(row) == 0 {
+		if b.sink != nil {
+			r := &b.rowEvent
+			r.Time, r.By, r.Pipe, r.Flags, r.Off, r.Addr, r.Writes = b.now, p.by, p.id, FlagCMD, p.rd, addr, b.writes[:made]
+			b.rowSink.EmitRow(r)
+		}
+		if p.rd += uint32(made) * DescriptorSize; p.rd >= p.ring {
+			p.rd = 0
+		}
+		steps += made * stepsOfEach
+		if made*ElementSize < len(row) {
 			return steps
 		}
 	}
 }
 
+// plainElements takes a row of elements apart, up to the first that is more than a write
+// of a whole register in the window.
+func (b *BAM) plainElements(row []byte) []trace.Write {
+	writes, window := &b.writes, b.cfg.Window.Size
+	n := 0
+	for ; len(row) >= ElementSize && n < len(writes); row = row[ElementSize:] {
+		low, high := binary.LittleEndian.Uint64(row), binary.LittleEndian.Uint64(row[8:])
+		word := uint32(low)
+		off := b.local(word & 0xFFFFFF)
+		if word>>24 != CommandWrite || high != 0xFFFF_FFFF || off >= window || off&3 != 0 {
+			break
+		}
+		writes[n] = trace.Write{Elem: word, Off: off, Value: uint32(low >> 32)}
+		n++
+	}
+	return writes[:n]
+}
+
 // plainRow returns the elements of at most n descriptors from the next one on, of which
 // each is a command descriptor without further flags and has one element, directly behind
-// the one before. The last descriptor that is published is never among them.
-func (b *BAM) plainRow(p *pipe, n int) []byte {
+// the one before; and the first one's address. The last descriptor that is published is
+// never among them.
+func (b *BAM) plainRow(p *pipe, n int) (elements []byte, addr uint64) {
 	end := p.tail
 	if end <= p.rd {
 		end = p.ring + p.tail // of the part up to the ring's end, all
 	}
 	n = min(n, readAhead, int(end-p.rd)/DescriptorSize-1, int(p.ring-p.rd)/DescriptorSize)
 	if n <= 0 {
-		return nil
+		return nil, 0
 	}
 	raw := b.row[:n*DescriptorSize]
 	if p.mem.Read(p.base+uint64(p.rd), raw) != nil {
-		return nil
+		return nil, 0
 	}
 	first := binary.LittleEndian.Uint64(raw)
 	if first>>32 != FlagCMD<<16|ElementSize {
-		return nil
+		return nil, 0
 	}
 	size := ElementSize // of the elements so far, and where the next is from the first
 	for raw = raw[DescriptorSize:]; len(raw) > 0 && binary.LittleEndian.Uint64(raw) == first+uint64(size); raw = raw[DescriptorSize:] {
 		size += ElementSize
 	}
-	elements := b.row[:size]
-	if uint32(first) > ^uint32(0)-uint32(size) || p.mem.Read(uint64(uint32(first)), elements) != nil {
-		return nil
+	elements, addr = b.row[:size], uint64(uint32(first))
+	if uint32(first) > ^uint32(0)-uint32(size) || p.mem.Read(addr, elements) != nil {
+		return nil, 0
 	}
-	return elements
+	return elements, addr
 }

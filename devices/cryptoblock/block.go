@@ -29,6 +29,9 @@ type Options struct {
 	// Manual blocks do nothing by themselves: what an access leaves to happen
 	// waits for the next entry, or for Settle. For replays and tests.
 	Manual bool
+	// Exact blocks read memory piece by piece as the steps do, like blocks with
+	// a Tap do: for replays.
+	Exact bool
 }
 
 // Block is one crypto block. Its methods may be called from any goroutine.
@@ -92,6 +95,7 @@ func New(p Profile, o Options) (*Block, error) {
 		return nil, err
 	}
 	bamConfig.InFlight = o.InFlight
+	bamConfig.ReadAhead = o.Tap == nil && !o.Exact
 	qceConfig.Observer = observe(o.Observer, o.Monitor)
 	qceConfig.BufferSize = cmp.Or(b.faults.Buffer, o.Timing.Buffer)
 	b.layout = bamConfig.Layout
@@ -156,15 +160,22 @@ func (b *Block) reset() {
 // ReadRegion is a load by Linux's processor from the block's window, of 1, 2, 4
 // or 8 bytes, which end inside the window.
 func (b *Block) ReadRegion(off uint64, p []byte) error {
-	e := b.Do(Entry{Kind: ReadEntry, EE: uint8(b.profile.EE), Size: uint8(len(p)), Off: off})
-	putValue(p, e.Value)
+	putValue(p, b.access(&Entry{Kind: ReadEntry, EE: uint8(b.profile.EE), Size: uint8(len(p)), Off: off}))
 	return nil
 }
 
 // WriteRegion is the store that ReadRegion is the load of.
 func (b *Block) WriteRegion(off uint64, p []byte) error {
-	b.Do(Entry{Kind: WriteEntry, EE: uint8(b.profile.EE), Size: uint8(len(p)), Off: off, Value: value(p)})
+	b.access(&Entry{Kind: WriteEntry, EE: uint8(b.profile.EE), Size: uint8(len(p)), Off: off, Value: value(p)})
 	return nil
+}
+
+// access makes an entry and returns the value of a load.
+func (b *Block) access(e *Entry) uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.enter(e)
+	return b.entry.Value
 }
 
 func (b *Block) read(by trace.Master, off uint32) uint32 {
@@ -219,4 +230,19 @@ func (s *stream) Emit(e *trace.Event) {
 	s.seq++
 	e.Seq, e.Time = s.seq, s.block.now
 	s.fan.Emit(e)
+}
+
+// TakesRow implements trace.RowSink.
+func (s *stream) TakesRow(*trace.Row) bool { return true }
+
+// EmitRow implements trace.RowSink. Where one of the readers wants single
+// events of the row, all get them.
+func (s *stream) EmitRow(r *trace.Row) {
+	r.Seq, r.Time = s.seq+1, s.block.now
+	s.seq += uint64(len(r.Writes)) * trace.EventsPerWrite
+	if s.fan.TakesRow(r) {
+		s.fan.EmitRow(r)
+	} else {
+		r.Split(s.fan)
+	}
 }

@@ -63,14 +63,14 @@ type Tap interface {
 func (b *Block) Do(e Entry) Entry {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.enter(e)
+	b.enter(&e)
 	return b.entry
 }
 
 // enter is the only way into the block.
-func (b *Block) enter(entry Entry) {
+func (b *Block) enter(entry *Entry) {
 	b.entries++
-	b.entry = entry
+	b.entry = *entry
 	e := &b.entry
 	if b.tap != nil {
 		b.tap.Enter(e)
@@ -120,6 +120,9 @@ func (b *Block) store(by trace.Master, e *Entry) {
 
 // value and putValue turn the bytes of an access into a number and back.
 func value(p []byte) uint64 {
+	if len(p) == 4 { // as nearly always
+		return uint64(binary.LittleEndian.Uint32(p))
+	}
 	var w [8]byte
 	copy(w[:], p)
 	return binary.LittleEndian.Uint64(w[:])

@@ -38,6 +38,9 @@ func (w *watched) WriteReg(by trace.Master, off, val, mask uint32) {
 	w.Engine.WriteReg(by, off, val, mask)
 }
 
+// WriteRow implements bam.RowPeripheral: the monitor wants to see each write.
+func (w *watched) WriteRow(trace.Master, []trace.Write) int { return 0 }
+
 // In implements bam.Peripheral.
 func (w *watched) In(pipe int) []byte {
 	w.in = w.Engine.In(pipe)

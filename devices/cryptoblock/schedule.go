@@ -267,7 +267,7 @@ func (b *Block) background(seen uint64) {
 		}
 		tries = 0
 		if b.rest {
-			b.enter(Entry{Kind: IdleEntry})
+			b.enter(&Entry{Kind: IdleEntry})
 			seen = b.entries
 		}
 		if !b.rest {
@@ -292,7 +292,7 @@ func (b *Block) Settle() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for {
-		b.enter(Entry{Kind: IdleEntry})
+		b.enter(&Entry{Kind: IdleEntry})
 		if !b.rest {
 			return
 		}

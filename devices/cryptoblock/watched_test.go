@@ -1,13 +1,17 @@
 package cryptoblock_test
 
 import (
+	"bytes"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/qcemu/qcemu/devices/attest"
 	"github.com/qcemu/qcemu/devices/bam"
 	"github.com/qcemu/qcemu/devices/checker"
 	"github.com/qcemu/qcemu/devices/cryptoblock"
 	"github.com/qcemu/qcemu/devices/finding"
+	"github.com/qcemu/qcemu/devices/qce"
 	"github.com/qcemu/qcemu/devices/trace"
 )
 
@@ -38,6 +42,69 @@ func TestWatchedRequestDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// watch makes the requests of the series and of stock drivers on a block, and
+// returns what its readers have seen.
+func watch(t *testing.T, exact bool, more ...trace.Sink) (*finding.Log, int) {
+	sinks, log := readers(t)
+	l := newLinux(t, cryptoblock.Options{Exact: exact, Sinks: append(sinks, more...)})
+	for i, q := range someRequests {
+		l.NoNWD, l.LateStatus = i%3 == 1, i%3 == 2
+		l.Series(q)
+		if i%2 == 1 {
+			l.Stock(q)
+		}
+	}
+	return log, l.Mem.Reads
+}
+
+// A block that reads ahead differs in nothing but that.
+func TestReadAheadIsExact(t *testing.T) {
+	wantLog, steps := watch(t, true)
+	gotLog, rows := watch(t, false)
+	if diff := cmp.Diff(wantLog.Findings(), gotLog.Findings(), cmp.AllowUnexported(finding.Register{})); diff != "" {
+		t.Errorf("findings (-exact +ahead):\n%s", diff)
+	}
+	if len(wantLog.Findings()) < 2 || rows >= steps*3/4 {
+		t.Errorf("%d findings, %d reads of memory, exactly %d: that tells little", len(wantLog.Findings()), rows, steps)
+	}
+	want, got := newEvents(), newEvents()
+	watch(t, true, want)
+	watch(t, false, got)
+	if !bytes.Equal(want.h.Sum(nil), got.h.Sum(nil)) {
+		t.Errorf("the events differ: %d exactly, %d ahead", len(want.kinds), len(got.kinds))
+	}
+}
+
+// A monitor of the block sees each write of a row.
+func TestMonitorSeesRows(t *testing.T) {
+	count := func(exact bool) int {
+		m := &writes{}
+		l := newLinux(t, cryptoblock.Options{Exact: exact, Monitor: m})
+		l.Series(someRequests[0])
+		return m.n
+	}
+	if got, want := count(false), count(true); got != want || want < 15 {
+		t.Errorf("it has seen %d writes, want %d", got, want)
+	}
+}
+
+// writes is a monitor that counts register writes.
+type writes struct {
+	cryptoblock.Monitor
+	n int
+}
+
+func (m *writes) Join(func() ([64]byte, [16]byte, [4]uint32), func(*trace.Event)) {}
+func (m *writes) RegWrite(trace.Master, uint32, uint32, uint32)                   { m.n++ }
+func (m *writes) Fed(int, []byte)                                                 {}
+func (m *writes) Drained(int, []byte, bool)                                       {}
+func (m *writes) Flush(int)                                                       {}
+func (m *writes) Start(*trace.Op, *qce.Latched)                                   {}
+func (m *writes) Input([]byte)                                                    {}
+func (m *writes) Output([]byte)                                                   {}
+func (m *writes) Done(*trace.Op)                                                  {}
+func (m *writes) Abort(*trace.Op)                                                 {}
 
 // To compare with BenchmarkV16XTS4K: the same with all who watch.
 func BenchmarkV16XTS4KWatched(b *testing.B) {

@@ -77,27 +77,6 @@ type Log struct {
 	watched    []*Finding // of PerRegister rules
 }
 
-// ring keeps the latest events of a side.
-type ring struct {
-	events [historyLen]event
-	ops    [historyLen]trace.Op
-	rules  [historyLen]*trace.Rule
-	n      uint64 // events seen
-}
-
-// event is a trace.Event without its pointers: that makes the copy cheap which
-// each event of the stream costs.
-type event struct {
-	seq, time, addr, value uint64
-	off, size              uint32
-	flags                  uint16
-	kind                   trace.Kind
-	block                  trace.Block
-	by                     trace.Master
-	pipe                   int8
-	op                     bool
-}
-
 // NewLog returns an empty log. describe renders an event in one line.
 func NewLog(describe func(*trace.Event) string) *Log {
 	return &Log{describe: describe, findings: make(map[*trace.Rule]*Finding)}
@@ -125,49 +104,11 @@ func (l *Log) Emit(e *trace.Event) {
 	l.last[e.By.EE%sides].keep(e)
 }
 
-func (r *ring) keep(e *trace.Event) {
-	i := r.n % historyLen
-	k := &r.events[i] // field by field: that is cheaper than a copy of the whole
-	k.seq, k.time, k.addr, k.value = e.Seq, e.Time, e.Addr, e.Value
-	k.off, k.size, k.flags = e.Off, e.Size, e.Flags
-	k.kind, k.block, k.by, k.pipe, k.op = e.Kind, e.Block, e.By, e.Pipe, e.Op != nil
-	if k.op {
-		r.ops[i] = *e.Op
-	}
-	if e.Kind == trace.Anomaly {
-		r.rules[i] = e.Rule
-	}
-	r.n++
-}
+// TakesRow implements trace.RowSink.
+func (l *Log) TakesRow(*trace.Row) bool { return !l.counting }
 
-// at restores the event in a slot.
-func (r *ring) at(i uint64) *trace.Event {
-	k := &r.events[i]
-	e := &trace.Event{
-		Seq: k.seq, Time: k.time, Addr: k.addr, Value: k.value, Off: k.off, Size: k.size, Flags: k.flags,
-		Kind: k.kind, Block: k.block, By: k.by, Pipe: k.pipe,
-	}
-	if k.op {
-		e.Op = &r.ops[i]
-	}
-	if k.kind == trace.Anomaly {
-		e.Rule = r.rules[i]
-	}
-	return e
-}
-
-// all returns what the ring keeps, oldest first.
-func (r *ring) all() []*trace.Event {
-	first := uint64(0)
-	if r.n > historyLen {
-		first = r.n - historyLen
-	}
-	list := make([]*trace.Event, 0, historyLen)
-	for i := first; i < r.n; i++ {
-		list = append(list, r.at(i%historyLen))
-	}
-	return list
-}
+// EmitRow implements trace.RowSink.
+func (l *Log) EmitRow(r *trace.Row) { l.last[r.By.EE%sides].keepRow(r) }
 
 func (l *Log) add(e *trace.Event) {
 	l.mu.Lock()
@@ -189,11 +130,9 @@ func (l *Log) add(e *trace.Event) {
 	}
 	if e.Rule.PerRegister && len(f.Registers) < maxRegisters {
 		f.Registers = append(f.Registers, Register{First: l.describe(e), block: e.Block, off: e.Off})
-		if own := &l.last[e.By.EE%sides]; own.n > 0 {
-			// The access itself stands before or behind the event that reports it.
-			if last := own.at((own.n - 1) % historyLen); last.Seq+1 == e.Seq {
-				l.countIn(f, last)
-			}
+		// The access itself stands before or behind the event that reports it.
+		if last := l.last[e.By.EE%sides].newest(); last != nil && last.Seq+1 == e.Seq {
+			l.countIn(f, last)
 		}
 	}
 	l.recent, l.recentRule = f, e.Rule

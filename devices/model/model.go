@@ -44,6 +44,7 @@ type Tap interface {
 type Options struct {
 	Tap    Tap          // nil: none
 	Manual bool         // see cryptoblock.Options.Manual
+	Exact  bool         // see cryptoblock.Options.Exact
 	Sinks  []trace.Sink // further readers of the event stream
 }
 
@@ -61,7 +62,7 @@ func New(c Config, o Options) (*Model, error) {
 	readers := []trace.Sink{m.Counter, m.Findings}
 	opts := cryptoblock.Options{
 		Readings: c.Readings, Sinks: []trace.Sink{&m.gate}, Timing: c.Timing, Faults: c.Faults,
-		InFlight: c.InFlight, Manual: o.Manual,
+		InFlight: c.InFlight, Manual: o.Manual, Exact: o.Exact,
 	}
 	if o.Tap != nil {
 		opts.Tap = o.Tap
@@ -222,5 +223,15 @@ func (g *gate) Wants(k trace.Kind) bool { return g.fan.Wants(k) }
 func (g *gate) Emit(e *trace.Event) {
 	if !g.shut {
 		g.fan.Emit(e)
+	}
+}
+
+// TakesRow implements trace.RowSink.
+func (g *gate) TakesRow(r *trace.Row) bool { return g.shut || g.fan.TakesRow(r) }
+
+// EmitRow implements trace.RowSink.
+func (g *gate) EmitRow(r *trace.Row) {
+	if !g.shut {
+		g.fan.EmitRow(r)
 	}
 }

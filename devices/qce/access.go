@@ -27,17 +27,35 @@ func (e *Engine) Write(by trace.Master, off, val uint32) {
 func (e *Engine) ReadReg(by trace.Master, off uint32) uint32 { return e.read(by, off) }
 
 // WriteReg is a register write by a command element; bits that mask does not
-// have keep their value. A request is some thirty of them: nearly all are plain
-// ones, into an idle engine.
-func (e *Engine) WriteReg(by trace.Master, off, val, mask uint32) {
-	if e.sink == nil && e.op.phase == idle && off < WindowSize && off&3 == 0 {
-		if b := e.banks[e.entry[off/4]]; b != nil && b.role == stored {
-			e.count(by)
-			e.store(b, by, off, val, mask)
-			return
+// have keep their value.
+func (e *Engine) WriteReg(by trace.Master, off, val, mask uint32) { e.write(by, off, val, mask) }
+
+// WriteRow makes the first of several writes by command elements, as long as
+// they are plain: of registers that keep what is written, into an idle engine,
+// with nothing to report. It returns how many it has made; of those it clears
+// the values that may not be shown.
+func (e *Engine) WriteRow(by trace.Master, row []trace.Write) (made int) {
+	if e.op.phase != idle {
+		return 0
+	}
+	for ; made < len(row); made++ {
+		w := &row[made]
+		if w.Off >= WindowSize || w.Off&3 != 0 {
+			break
+		}
+		b := e.banks[e.entry[w.Off/4]]
+		if b == nil || b.role != stored || w.Value&^b.implemented != 0 && !b.Secret {
+			break
+		}
+		e.storeWord(b, by, w.Off, w.Value)
+		if Secret(w.Off) {
+			w.Value = 0
 		}
 	}
-	e.write(by, off, val, mask)
+	if made > 0 {
+		e.count(by, uint32(made))
+	}
+	return made
 }
 
 // foreignCPU handles an access of a CPU while another EE holds the lock, and
@@ -170,7 +188,7 @@ func (e *Engine) write(by trace.Master, off, val, mask uint32) {
 		return
 	}
 	if off != Version {
-		e.count(by)
+		e.count(by, 1)
 	}
 	if b.role != stored {
 		e.act(b, by, off, val, mask, shown)
@@ -212,17 +230,31 @@ func (e *Engine) store(b *Bank, by trace.Master, off, val, mask uint32) {
 	e.writer[i] = by.EE + 1
 }
 
-func (e *Engine) count(by trace.Master) {
+// storeWord is store with all bits of the mask.
+func (e *Engine) storeWord(b *Bank, by trace.Master, off, val uint32) {
+	val &= b.implemented
+	i := off / 4
+	if b.String {
+		val = e.ordered(val)
+		if b.Off == EncrKey0 && val != 0 {
+			e.since.keyWords |= 1 << (i - EncrKey0/4)
+		}
+	}
+	e.r[i], e.writer[i] = val, by.EE+1
+}
+
+// count counts n writes.
+func (e *Engine) count(by trace.Master, n uint32) {
 	w := &e.since.ee[by.EE&7]
 	if w.cpu+w.command == 0 {
 		w.first = e.since.total
 	}
 	if by.Via == trace.Command {
-		w.command++
+		w.command += n
 	} else {
-		w.cpu++
+		w.cpu += n
 	}
-	e.since.total++
+	e.since.total += n
 }
 
 // busyWrite reports whether an operation runs, in which case the write is an

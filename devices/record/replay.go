@@ -59,7 +59,7 @@ func Replay(ctx context.Context, r *Reader, sinks ...trace.Sink) (*Result, error
 }
 
 func newPlayer(r *Reader, sinks ...trace.Sink) (*player, error) {
-	m, err := model.New(r.Header.Config, model.Options{Manual: true, Sinks: sinks})
+	m, err := model.New(r.Header.Config, model.Options{Manual: true, Exact: true, Sinks: sinks})
 	if err != nil {
 		return nil, damagedf("the recording's header: %v", err)
 	}

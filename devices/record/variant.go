@@ -77,7 +77,7 @@ func (v *variant) all() []int {
 // run makes the entries of a session whose index is in keep, until stop says
 // that it is enough.
 func (v *variant) run(ctx context.Context, keep []int, o model.Options, stop func() bool) (*model.Model, error) {
-	o.Manual = true
+	o.Manual, o.Exact = true, true
 	m, err := model.New(v.config, o)
 	if err != nil {
 		return nil, err

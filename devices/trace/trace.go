@@ -142,32 +142,6 @@ type Selective interface {
 	Wants(Kind) bool
 }
 
-// Fan hands each event to those of several readers that want it.
-type Fan [Anomaly + 1][]Sink
-
-// NewFan returns a fan of the readers, in this order.
-func NewFan(sinks ...Sink) *Fan {
-	f := new(Fan)
-	for kind := range f {
-		for _, s := range sinks {
-			if sel, ok := s.(Selective); !ok || sel.Wants(Kind(kind)) {
-				f[kind] = append(f[kind], s)
-			}
-		}
-	}
-	return f
-}
-
-// Wants implements Selective.
-func (f *Fan) Wants(k Kind) bool { return len(f[k]) != 0 }
-
-// Emit implements Sink.
-func (f *Fan) Emit(e *Event) {
-	for _, s := range f[e.Kind] {
-		s.Emit(e)
-	}
-}
-
 // Op describes one engine operation, for attestation and for the oracle.
 type Op struct {
 	Alg     string // canonical name, e.g. "cbc-aes", "hmac-sha256", "authenc-hmac-sha1-cbc-des3_ede", "xts-aes"; "" if the configuration names none

@@ -41,6 +41,15 @@ func (l *Loopback) WriteReg(_ trace.Master, off, val, mask uint32) {
 }
 
 // ReadReg implements bam.Peripheral.
+// WriteRow implements bam.RowPeripheral: all registers are plain.
+func (l *Loopback) WriteRow(_ trace.Master, row []trace.Write) int {
+	for _, w := range row {
+		l.Regs[w.Off/4] = w.Value
+	}
+	return len(row)
+}
+
+// ReadReg implements bam.Peripheral.
 func (l *Loopback) ReadReg(_ trace.Master, off uint32) uint32 { return l.Regs[off/4] }
 
 func (l *Loopback) pair(pipe int) *fifo { return &l.pairs[pipe/2] }
