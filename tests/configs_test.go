@@ -292,6 +292,44 @@ func TestConfigVirtmeNG(t *testing.T) {
 	}
 }
 
+// envRoot names a folder with an arm64 user space, for virtme-ng.
+const envRoot = "QCEMU_ARM64_ROOT"
+
+// TestConfigVirtmeNGBoot boots the recipe to virtme-ng's shell and loads the
+// drivers there. The guest's own small kernel will do, though virtme-ng misses
+// overlays and udev in it; the drivers' modules come by a folder of the host.
+func TestConfigVirtmeNGBoot(t *testing.T) {
+	for _, tool := range []string{"vng", "script"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("no %s (packages virtme-ng, bsdutils): the recipe is not booted", tool)
+		}
+	}
+	root := os.Getenv(envRoot)
+	if root == "" {
+		t.Skipf("%s names no arm64 root folder (mmdebstrap --arch=arm64 --include=kmod,udev trixie FOLDER makes one): the recipe is not booted", envRoot)
+	}
+	needGuests(t)
+	qemu, _ := wrapped(t, "")
+	dir := guestFiles(t)
+	abs, err := filepath.Abs(configs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := abs + "/virtme-ng.sh " + dir + " " + root + " --rodir /mnt=" + guestShow(t).modules["series"]
+	cmd := exec.Command("script", "-qfec", line, "/dev/null") // vng wants a terminal
+	cmd.Env = append(os.Environ(), "QEMU="+qemu)
+	g := open(t, cmd)
+	g.expect("root@virtme-ng:/# ")
+	g.run("for m in virt_dma bam_dma crypto_engine qcrypto; do insmod /mnt/$m.ko; done")
+	g.probed()
+	g.enter("sync; echo o >/proc/sysrq-trigger")
+	select {
+	case <-g.ended:
+	case <-time.After(2 * patience):
+		t.Errorf("the guest has not switched itself off after %v", 2*patience)
+	}
+}
+
 // TestConfigScripts: a shell can read them.
 func TestConfigScripts(t *testing.T) {
 	scripts, err := filepath.Glob(filepath.Join(configs, "*.sh"))
