@@ -55,6 +55,12 @@ func sample() *Run {
 			{Suite: "faults", Name: "lost-interrupt", Hardware: "1 of 50 interrupts is lost", Expected: "a hang: no timeouts", Outcome: "3 requests, all right",
 				Boots: 1, Seconds: 2, Linux: []Side{{Algorithm: "cbc-aes-qce", Requests: 3}}, Faults: map[string]uint64{"lost-interrupt": 1}},
 		},
+		Ways: []Way{
+			{Name: "vhost-user", Users: 1, Requests: 100, PerSecond: 4500.4, P50: 200e3, P99: 900e3, Engine: 100, Attested: true,
+				Wall: 222e3, Guest: 150e3, QEMU: 30e3, Qcemu: 25e3, Model: 12e3, Queue: 7e3, Interrupts: 1, Kicks: 1, Calls: 1},
+			{Name: WayBuiltin, Users: 1, Requests: 100, PerSecond: 5000, P50: 170e3, P99: 800e3, Attested: true, Wall: 200e3, Guest: 150e3, QEMU: 40e3, Interrupts: 1},
+			{Name: "qce", Users: 8, Requests: 100, PerSecond: 1200, P50: 1700e3, P99: 9e6, Engine: 99, Wall: 800e3, Guest: 500e3, QEMU: 100e3, Qcemu: 150e3, Model: 40e3, Interrupts: 1, Reads: 5, Writes: 4},
+		},
 		Problems: []string{"xts-aes: the engine did 0 requests,\n100 are required"},
 	}
 }

@@ -99,6 +99,7 @@ func (r *Run) WriteTable(w io.Writer, engineName func(driver string) string) err
 	r.writeAntagonists(w)
 	r.writeIntegrity(w)
 	r.writePhases(w)
+	WriteWays(w, r.Ways)
 	for i := range r.Suites {
 		if s := &r.Suites[i]; s.Error != "" {
 			fmt.Fprintf(w, "\nSuite %s: %s\n", s.Name, s.Error)

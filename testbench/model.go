@@ -19,6 +19,7 @@ import (
 type Model struct {
 	*model.Model
 	recorder *record.Recorder // nil: none
+	meter    *meter           // nil: none
 }
 
 // Recording says where a model's input is recorded.
@@ -75,7 +76,11 @@ var identity = vfiouser.PCI{VendorID: 0x17cb, DeviceID: 0x0ce5, SubsystemVendor:
 
 // Server returns a vfio-user server for the block.
 func (m *Model) Server(log *slog.Logger) (*vfiouser.Server, error) {
-	return vfiouser.New(vfiouser.Config{Device: m.Block, PCI: identity, BARSize: cryptoblock.WindowSize, Log: log})
+	var device vfiouser.Device = m.Block
+	if m.meter != nil {
+		device = meteredBlock{device, m.meter}
+	}
+	return vfiouser.New(vfiouser.Config{Device: device, PCI: identity, BARSize: cryptoblock.WindowSize, Log: log})
 }
 
 // Serve serves the block, as it is after power-on, on a socket until ctx is

@@ -19,6 +19,7 @@ import (
 	"github.com/qcemu/qcemu/guest/suites"
 	"github.com/qcemu/qcemu/guest/vm"
 	"github.com/qcemu/qcemu/report"
+	"github.com/qcemu/qcemu/vhostuser/backend"
 )
 
 // Config is one run.
@@ -201,12 +202,22 @@ func (r *run) boot(ctx context.Context, plan bootPlan) error {
 		return err
 	}
 	col := newCollector(r.model.Begin, r.Guest.Progress)
+	observed := newTurns(r.model)
+	if plan.kind == suites.BootVirtio {
+		r.model.meter = &meter{}
+	}
 	if err := r.model.Serve(ctx, &wg, machine.BlockSocket); err != nil {
 		return err
 	}
-	if err := ServeShare(ctx, &wg, r.share(plan, machine.ShareSocket, col)); err != nil {
+	share := r.share(plan, machine.ShareSocket, col)
+	share.OnEvent = func(e job.Event) {
+		observed.event(e)
+		col.Event(e)
+	}
+	if err := ServeShare(ctx, &wg, share); err != nil {
 		return err
 	}
+	var crypto *backend.Server
 	if machine.CryptoSocket != "" {
 		v, err := r.model.NewVirtio(machine.CryptoQueues, "", slog.New(quiet{slog.Default().Handler()}))
 		if err != nil {
@@ -215,6 +226,7 @@ func (r *run) boot(ctx context.Context, plan bootPlan) error {
 		if err := v.Serve(ctx, &wg, machine.CryptoSocket); err != nil {
 			return err
 		}
+		crypto = v.Server
 	}
 
 	col.phase = plan.title
@@ -226,9 +238,11 @@ func (r *run) boot(ctx context.Context, plan bootPlan) error {
 		return err
 	}
 	defer m.Stop()
+	observed.watch(m.PID(), crypto)
 	why, err := watch(ctx, m, col, step, cmp.Or(r.Patience, DefaultPatience))
 	m.Stop()
 	r.judge(plan, col, con, why, m.Stderr())
+	r.report.Ways = append(r.report.Ways, observed.all()...)
 	return errors.Join(err, con.failure())
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/qcemu/qcemu/devices/bamclient"
@@ -34,6 +35,12 @@ func AddVirtio(c *model.Config) error {
 	return nil
 }
 
+// isVirtio reports whether an execution environment is the virtio-crypto
+// device's.
+func (m *Model) isVirtio(ee int) bool {
+	return slices.ContainsFunc(m.Config.Clients, func(c model.Client) bool { return c.Name == virtioName && c.EE == ee })
+}
+
 // Virtio is a virtio-crypto device on a model's engine, behind vhost-user.
 type Virtio struct {
 	Device *virtiocrypto.Device
@@ -55,7 +62,11 @@ func (m *Model) NewVirtio(queues int, state string, log *slog.Logger) (*Virtio, 
 		}
 		client.Attach(m.Block)
 		v := &Virtio{}
-		v.Device, err = virtiocrypto.New(virtiocrypto.Config{Engine: client, Fallback: software.Engine{}, DataQueues: queues})
+		var engine virtiocrypto.Engine = client
+		if m.meter != nil {
+			engine = meteredEngine{client, m.meter}
+		}
+		v.Device, err = virtiocrypto.New(virtiocrypto.Config{Engine: engine, Fallback: software.Engine{}, DataQueues: queues})
 		if err != nil {
 			return nil, &UsageError{err}
 		}

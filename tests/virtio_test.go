@@ -37,13 +37,13 @@ func TestVirtioSuite(t *testing.T) {
 		if c.Status != report.Pass {
 			t.Errorf("%s: %s %s %s", c.Name, c.Status, c.Reason, c.Detail)
 		}
-		if c.Name == suites.VirtioSpeed {
-			t.Log(c.Detail)
-			for _, way := range []string{suites.VirtioOurs, suites.VirtioBuiltin, suites.VirtioQCE} {
-				if c.Metrics[suites.VirtioTime(way)] == 0 || c.Metrics[suites.VirtioRate(way)] == 0 {
-					t.Errorf("%s was not measured", way)
-				}
-			}
+	}
+	if want := len(suites.VirtioWays) * len(suites.VirtioUsers); len(r.Ways) != want {
+		t.Errorf("%d ways were measured, want %d: %+v", len(r.Ways), want, r.Ways)
+	}
+	for _, w := range r.Ways {
+		if !w.Attested || w.P50 <= 0 || w.PerSecond <= 0 || w.Guest <= 0 {
+			t.Errorf("%+v", w)
 		}
 	}
 	// The engine did it, for the device's own side, under the lock.

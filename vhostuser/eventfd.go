@@ -9,9 +9,12 @@ import (
 
 // Eventfd is an eventfd shared with the peer: an interrupt line on its way out,
 // a notification on its way in.
+//
+// The runtime polls it only once it is watched: it would be woken by each of our
+// own signals, and by the peer's taking them.
 type Eventfd struct {
-	f  *os.File
 	fd int
+	f  *os.File // owns fd if it is watched, else nil
 }
 
 // NewEventfd takes over fd. It refuses anything but an eventfd: a write to
@@ -27,7 +30,7 @@ func NewEventfd(fd int) (*Eventfd, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, err
 	}
-	return &Eventfd{f: os.NewFile(uintptr(fd), "eventfd"), fd: fd}, nil
+	return &Eventfd{fd: fd}, nil
 }
 
 // one is the counter increment of a signal; every byte order will do, since
@@ -35,21 +38,17 @@ func NewEventfd(fd int) (*Eventfd, error) {
 var one = [8]byte{1}
 
 // Signal raises the event. A counter that is full is an event already raised.
-func (e *Eventfd) Signal() {
-	for {
-		if _, err := unix.Write(e.fd, one[:]); err != unix.EINTR {
-			return
-		}
-	}
-}
+func (e *Eventfd) Signal() { signal(e.fd) }
 
 // Watch calls fn for each time that the peer raised the event, until Close.
-// Events raised close together may be reported as one.
+// Events raised close together may be reported as one. It is called once.
 func (e *Eventfd) Watch(fn func()) {
+	f := os.NewFile(uintptr(e.fd), "eventfd")
+	e.f = f
 	go func() {
 		var buf [8]byte
 		for {
-			if _, err := e.f.Read(buf[:]); err != nil {
+			if _, err := f.Read(buf[:]); err != nil {
 				return
 			}
 			fn()
@@ -58,4 +57,10 @@ func (e *Eventfd) Watch(fn func()) {
 }
 
 // Close gives up the event; a Watch ends.
-func (e *Eventfd) Close() { e.f.Close() }
+func (e *Eventfd) Close() {
+	if e.f != nil {
+		e.f.Close()
+		return
+	}
+	unix.Close(e.fd)
+}

@@ -3,6 +3,10 @@ package vhostuser
 import (
 	"fmt"
 	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,11 +39,7 @@ func OwnKick() (*Kick, error) {
 
 // Signal raises the event.
 func (k *Kick) Signal() {
-	for {
-		if _, err := unix.Write(k.fd, one[:]); err != unix.EINTR {
-			return
-		}
-	}
+	signal(k.fd)
 }
 
 // Close gives up the event. Nobody may be waiting for it.
@@ -54,7 +54,7 @@ type Waiter struct {
 }
 
 // Wait returns when one of two events was raised, which it takes back, or after
-// d if that is not negative. b may be nil.
+// d if that is not negative. b may be nil. It may also return without a reason.
 func (w *Waiter) Wait(a, b *Kick, d time.Duration) error {
 	kicks := [2]*Kick{a, b}
 	n := 0
@@ -64,25 +64,56 @@ func (w *Waiter) Wait(a, b *Kick, d time.Duration) error {
 			n++
 		}
 	}
-	var ts *unix.Timespec
-	if d >= 0 {
-		w.ts = unix.NsecToTimespec(int64(d))
-		ts = &w.ts
-	}
-	ready, err := unix.Ppoll(w.pfd[:n], ts, nil)
+	ready, err := w.poll(n, d)
 	if err == unix.EINTR || err == nil && ready == 0 {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	for _, p := range w.pfd[:n] {
+	for i := range w.pfd[:n] {
+		p := &w.pfd[i]
 		if p.Revents&unix.POLLNVAL != 0 {
 			return unix.EBADF
 		}
 		if p.Revents != 0 {
-			unix.Read(int(p.Fd), w.buf[:])
+			w.take(int(p.Fd))
 		}
 	}
 	return nil
 }
+
+// keepers is the number of threads that wait and keep what they need to run Go
+// code. One of GOMAXPROCS at least is left to others.
+//
+// A thread that blocks in a system call in the usual way gives that up, and so
+// lets the runtime's monitor fall asleep. The event then wakes the monitor too,
+// which for a while looks at things every 20 µs: with an event every 100 µs that
+// costs a third of what the event itself asks for. A timer that ends the wait
+// costs as much. So the wait is ended by the monitor: it interrupts a thread that
+// has not come back to the runtime for 10 ms with a signal, and then the thread
+// waits in the usual way, until the next event.
+var keepers atomic.Int32
+
+// poll waits for the first n descriptors.
+func (w *Waiter) poll(n int, d time.Duration) (ready int, err error) {
+	if d < 0 && keepers.Add(1) < spare() {
+		ready, err = w.ppoll(n, d, true)
+		keepers.Add(-1)
+		if err != unix.EINTR {
+			return ready, err
+		}
+	} else if d < 0 {
+		keepers.Add(-1)
+	}
+	return w.ppoll(n, d, false)
+}
+
+// spare is GOMAXPROCS when it was needed first (to ask takes a lock), and 0 if
+// the runtime was told not to interrupt threads.
+var spare = sync.OnceValue(func() int32 {
+	if strings.Contains(os.Getenv("GODEBUG"), "asyncpreemptoff=1") {
+		return 0
+	}
+	return int32(runtime.GOMAXPROCS(0))
+})

@@ -63,6 +63,7 @@ var all = []Suite{
 var aside = []Suite{
 	measure{},
 	virtioEndure{},
+	virtioSpeed{},
 }
 
 // All returns the suites in the order in which they run, without those that run

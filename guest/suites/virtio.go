@@ -47,15 +47,7 @@ const (
 	VirtioOurs    = "vhost-user"
 	VirtioBuiltin = "built-in"
 	VirtioQCE     = "qce"
-
-	VirtioSpeed = "speed" // the case whose metrics compare the ways
 )
-
-// VirtioTime is the metric of VirtioSpeed with the time of a 4 KiB request, a
-// median in ns; VirtioRate is the one with the number of requests in a second
-// when there are several users.
-func VirtioTime(way string) string { return strings.ReplaceAll(way, "-", "_") + "_p50_ns" }
-func VirtioRate(way string) string { return strings.ReplaceAll(way, "-", "_") + "_per_second" }
 
 func (virtio) Name() string { return Virtio }
 func (virtio) About() string {
@@ -102,7 +94,7 @@ func (s virtio) Run(ctx context.Context, env *Env) error {
 			return ctx.Err()
 		}
 	}
-	env.Case(report.Case{Name: VirtioSpeed, Algorithm: VirtioAlgorithm}, func(c *report.Case) { r.speed(ctx, c) })
+	r.speed(ctx)
 	return ctx.Err()
 }
 
@@ -382,110 +374,4 @@ func (r *virtioRun) tcrypt(ctx context.Context, way string) {
 			r.env.Report(c)
 		}
 	}
-}
-
-// How the ways are measured: by turns, so that what else the machine does befalls
-// all of them.
-const (
-	speedRounds   = 8
-	speedRequests = 100 // of each user in a round
-	speedWarmUp   = 10
-	speedSize     = 4096
-	speedUsers    = 8
-)
-
-// speed measures requests of 4 KiB by AF_ALG: one after the other, which is the
-// time of a request, and of several users at a time, which is the number of
-// requests in a second.
-func (r *virtioRun) speed(ctx context.Context, c *report.Case) {
-	if skip := r.usable(""); skip != nil && skip.Status == report.Skip {
-		c.Status, c.Reason = skip.Status, skip.Reason
-		return
-	}
-	// Each turn would begin with the self-test.
-	if was, err := r.env.Kernel.ReadFile(paramNoTests); err == nil && r.write(paramNoTests, "Y") == nil {
-		defer r.write(paramNoTests, strings.TrimSpace(string(was)))
-	}
-	times, rates := map[string][]time.Duration{}, map[string][]float64{}
-	for range speedRounds {
-		for _, way := range virtioWays {
-			name := "cbc-aes-qce"
-			if way != VirtioQCE {
-				if r.devices[way] == "" {
-					continue
-				}
-				name = VirtioAlgorithm
-				if err := r.only(ctx, way); err != nil {
-					failf(c, "%v", err)
-					return
-				}
-			}
-			took, err := timeRequests(ctx, name)
-			var rate float64
-			if err == nil {
-				rate, err = rateRequests(ctx, name)
-			}
-			if err != nil {
-				if way == VirtioQCE && errors.Is(err, unix.ENOENT) {
-					continue // the engine's driver is not there
-				}
-				failf(c, "%s: %v", way, err)
-				return
-			}
-			times[way], rates[way] = append(times[way], took...), append(rates[way], rate)
-		}
-	}
-	c.Metrics = map[string]float64{}
-	var b strings.Builder
-	for _, way := range virtioWays {
-		t, rate := times[way], rates[way]
-		if len(t) == 0 {
-			continue
-		}
-		slices.Sort(t)
-		slices.Sort(rate)
-		c.Metrics[VirtioTime(way)] = float64(t[len(t)/2])
-		c.Metrics[VirtioRate(way)] = rate[len(rate)/2]
-		fmt.Fprintf(&b, "%s: %v, %.0f/s with %d users; ", way, t[len(t)/2].Round(time.Microsecond), rate[len(rate)/2], speedUsers)
-	}
-	c.Detail = "a 4 KiB cbc(aes) request by " + strings.TrimSuffix(b.String(), "; ")
-}
-
-var virtioWays = []string{VirtioOurs, VirtioBuiltin, VirtioQCE}
-
-// timeRequests times requests with an algorithm.
-func timeRequests(ctx context.Context, name string) ([]time.Duration, error) {
-	alg, err := afalg.NewCipher(name, pattern(3, 16))
-	if err != nil {
-		return nil, err
-	}
-	defer alg.Close()
-	text, iv := pattern(5, speedSize), pattern(7, 16)
-	var took []time.Duration
-	for i := range speedWarmUp + speedRequests {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		start := time.Now()
-		if _, err := alg.Crypt(afalg.Encrypt, iv, text); err != nil {
-			return nil, err
-		}
-		if i >= speedWarmUp {
-			took = append(took, time.Since(start))
-		}
-	}
-	return took, nil
-}
-
-// rateRequests returns how many requests several users get done in a second.
-func rateRequests(ctx context.Context, name string) (float64, error) {
-	errs := make([]error, speedUsers)
-	var wg sync.WaitGroup
-	start := time.Now()
-	for u := range speedUsers {
-		wg.Go(func() { _, errs[u] = timeRequests(ctx, name) })
-	}
-	wg.Wait()
-	n := speedUsers * (speedWarmUp + speedRequests)
-	return float64(n) / time.Since(start).Seconds(), errors.Join(errs...)
 }

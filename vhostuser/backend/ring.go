@@ -169,7 +169,10 @@ func (r *ring) signal(e *event) {
 	}
 }
 
-func (r *ring) notify() { r.signal(&r.call) }
+func (r *ring) notify() {
+	r.s.srv.calls.Add(1)
+	r.signal(&r.call)
+}
 
 // fail reports a ring that is broken. The worker calls it too.
 func (r *ring) fail(err error) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/qcemu/qcemu/vhostuser"
@@ -36,7 +37,12 @@ type Server struct {
 
 	mu     sync.Mutex
 	active *session // of the present front-end
+
+	kicks, calls atomic.Int64
 }
+
+// Events returns how often drivers have kicked rings and were called, so far.
+func (s *Server) Events() (kicks, calls int64) { return s.kicks.Load(), s.calls.Load() }
 
 // ErrBusy is returned when a front-end is being served already.
 var ErrBusy = errors.New("another front-end is being served")

@@ -85,6 +85,7 @@ func (w *worker) run() {
 	for err == nil && !w.stopped.Load() {
 		if err = w.drain(); err == nil && !w.stopped.Load() {
 			err = w.waiter.Wait(w.wake, w.kick, w.poll)
+			w.r.s.srv.kicks.Add(1)
 		}
 	}
 	if err != nil && !errors.Is(err, ErrAbandoned) {
