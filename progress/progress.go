@@ -22,13 +22,23 @@ type Printer struct {
 	w    io.Writer
 	tty  bool
 	live bool // the cursor stands behind an unfinished line
+	// width is the terminal's, in columns; 0 if it is not known. A line that
+	// does not fit could not be rewritten.
+	width func() int
 }
 
 // New returns a printer that writes to w.
 func New(w io.Writer) *Printer {
-	p := &Printer{w: w}
-	if f, ok := w.(*os.File); ok {
-		p.tty = term.IsTerminal(int(f.Fd()))
+	p := &Printer{w: w, width: func() int { return 0 }}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		p.tty = true
+		p.width = func() int {
+			columns, _, err := term.GetSize(int(f.Fd()))
+			if err != nil {
+				return 0
+			}
+			return columns
+		}
 	}
 	return p
 }
@@ -51,6 +61,18 @@ func (p *Printer) clear() {
 	}
 }
 
+// rewrite puts an unfinished line in the place of the one that is there, as much
+// of it as fits.
+func (p *Printer) rewrite(line string) {
+	if columns := p.width(); columns > 1 {
+		if runes := []rune(line); len(runes) >= columns {
+			line = string(runes[:columns-2]) + "…"
+		}
+	}
+	fmt.Fprint(p.w, "\r\x1b[K", line)
+	p.live = true
+}
+
 // Step is one long step, from Begin to End. Its methods may be called from any
 // goroutine.
 type Step struct {
@@ -58,24 +80,51 @@ type Step struct {
 	what  string
 	start time.Time
 	last  time.Time
+
+	// Of a step that is silent at first; guarded by p.mu.
+	silent bool
+	later  *time.Timer
 }
 
 // Begin starts a step and says so.
 func (p *Printer) Begin(format string, args ...any) *Step {
+	return p.BeginAfter(0, format, args...)
+}
+
+// BeginAfter starts a step that is often over in a moment, with nothing done:
+// it is not mentioned unless it takes longer than d, or fails.
+func (p *Printer) BeginAfter(d time.Duration, format string, args ...any) *Step {
 	now := time.Now()
-	s := &Step{p: p, what: fmt.Sprintf(format, args...), start: now, last: now}
-	if p != nil {
+	s := &Step{p: p, what: fmt.Sprintf(format, args...), start: now, last: now, silent: true}
+	if p == nil {
+		return s
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if d == 0 {
+		s.say()
+		return s
+	}
+	s.later = time.AfterFunc(d, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.clear()
-		if p.tty {
-			fmt.Fprintf(p.w, "  %s", s.what)
-			p.live = true
-		} else {
-			fmt.Fprintf(p.w, "  %s ...\n", s.what)
+		if s.later != nil {
+			s.say()
 		}
-	}
+	})
 	return s
+}
+
+// say says that the step has begun. p.mu is held.
+func (s *Step) say() {
+	p := s.p
+	s.silent = false
+	p.clear()
+	if p.tty {
+		p.rewrite("  " + s.what)
+	} else {
+		fmt.Fprintf(p.w, "  %s ...\n", s.what)
+	}
 }
 
 // Update says how far the step is; total 0 means that nobody knows.
@@ -101,14 +150,13 @@ func (s *Step) Note(format string, args ...any) {
 	if p.tty {
 		wait = 100 * time.Millisecond
 	}
-	if now.Sub(s.last) < wait {
+	if s.silent || now.Sub(s.last) < wait {
 		return
 	}
 	s.last = now
 	line := fmt.Sprintf("  %s: %s, %s", s.what, fmt.Sprintf(format, args...), took(now.Sub(s.start)))
 	if p.tty {
-		fmt.Fprint(p.w, "\r\x1b[K", line)
-		p.live = true
+		p.rewrite(line)
 		return
 	}
 	fmt.Fprintln(p.w, line)
@@ -118,6 +166,16 @@ func (s *Step) Note(format string, args ...any) {
 func (s *Step) End(err error) {
 	p := s.p
 	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	quiet := s.silent && err == nil
+	if s.later != nil {
+		s.later.Stop()
+		s.later = nil
+	}
+	p.mu.Unlock()
+	if quiet {
 		return
 	}
 	word := "done"

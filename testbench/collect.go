@@ -1,6 +1,7 @@
 package testbench
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ type collector struct {
 	begin func(suite string) // tells the counters that a suite begins; "" that none runs
 	out   *progress.Printer
 	phase string // of a suite that has several, "" for none
+	boot  *progress.Step
 
 	mu       sync.Mutex
 	suites   []report.Suite
@@ -40,6 +42,7 @@ func (c *collector) Event(e job.Event) {
 	switch e.Type {
 	case job.Booted:
 		c.kernel = e.Kernel
+		c.up(nil)
 	case job.SuiteBegin:
 		c.close("the next suite began before this one ended")
 		c.suites = append(c.suites, report.Suite{Name: e.Suite})
@@ -68,9 +71,25 @@ func (c *collector) Event(e job.Event) {
 		}
 	case job.Failed:
 		c.failed = e.Text
+		c.up(nil)
 	case job.Finished:
 		c.finished = true
 	}
+}
+
+// up ends the boot, if it has not ended. c.mu is held.
+func (c *collector) up(err error) {
+	if c.boot != nil {
+		c.boot.End(err)
+		c.boot = nil
+	}
+}
+
+// down says that no more will come of a boot.
+func (c *collector) down() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.up(errors.New("not booted"))
 }
 
 // where names the phase behind a suite's name.

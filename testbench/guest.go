@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/qcemu/qcemu/devices/cryptoblock"
 	"github.com/qcemu/qcemu/guest/boot"
@@ -180,6 +181,10 @@ func IsVersion(s string) bool {
 	return strings.Trim(s, "0123456789.") == ""
 }
 
+// imageQuiet is how long the initramfs may take without a word: there is nothing
+// to do unless something has changed.
+const imageQuiet = 3 * time.Second
+
 func (g *Guest) buildImage(ctx context.Context, userland string) error {
 	spec := image.Spec{Cache: filepath.Join(g.cache.Root(), "initramfs"), Userland: userland, Modules: map[string][]string{}}
 	for driver := range g.Kernel.ModuleDirs {
@@ -189,7 +194,8 @@ func (g *Guest) buildImage(ctx context.Context, userland string) error {
 		}
 		spec.Modules[driver] = files
 	}
-	step := g.Config.Progress.Begin("initramfs")
+	// Go looks each time whether the guest's programs are up to date.
+	step := g.Config.Progress.BeginAfter(imageQuiet, "Building the initramfs")
 	path, err := image.Build(ctx, spec)
 	step.End(err)
 	g.Initrd, g.ModuleDirs = path, spec.ModuleDirs()

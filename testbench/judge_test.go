@@ -79,7 +79,7 @@ func TestDeaths(t *testing.T) {
 			if test.name == "hang" {
 				patience = time.Second
 			}
-			why, err := watch(ctx, m, col, progress.New(&bytes.Buffer{}).Begin("boot"), patience)
+			why, err := watch(ctx, m, col, patience)
 			m.Stop()
 			if test.err == "" && err != nil || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
 				t.Errorf("error %v, want %q", err, test.err)

@@ -230,16 +230,16 @@ func (r *run) boot(ctx context.Context, plan bootPlan) error {
 	}
 
 	col.phase = plan.title
-	step := r.Guest.Progress.Begin("boot for %s (driver %s, SoC %s)", strings.Join(plan.suites, ", ")+col.where(), r.Guest.Driver, r.Guest.Profile.Name)
+	col.boot = r.Guest.Progress.Begin("boot for %s (driver %s, SoC %s)", strings.Join(plan.suites, ", ")+col.where(), r.Guest.Driver, r.Guest.Profile.Name)
 	con := &console{w: r.console, alive: col.alive}
 	m, err := vm.Start(r.guest.QEMU, machine, con)
 	if err != nil {
-		step.End(err)
+		col.down()
 		return err
 	}
 	defer m.Stop()
 	observed.watch(m.PID(), crypto)
-	why, err := watch(ctx, m, col, step, cmp.Or(r.Patience, DefaultPatience))
+	why, err := watch(ctx, m, col, cmp.Or(r.Patience, DefaultPatience))
 	m.Stop()
 	r.judge(plan, col, con, why, m.Stderr())
 	r.report.Ways = append(r.report.Ways, observed.all()...)
@@ -297,24 +297,16 @@ func makeDisk(path string) error {
 // through, "" if it was through. A guest that is silent for longer than patience
 // hangs. The error is not nil if it is not the guest that ended: QEMU died, or
 // the run was interrupted.
-func watch(ctx context.Context, m *vm.VM, col *collector, step boundStep, patience time.Duration) (string, error) {
+func watch(ctx context.Context, m *vm.VM, col *collector, patience time.Duration) (string, error) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	start, booted := time.Now(), false
-	defer func() {
-		if !booted {
-			step.End(errors.New("not booted"))
-		}
-	}()
+	defer col.down()
+	start := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return cause(ctx.Err()), ctx.Err()
 		case <-m.Done():
-			if !booted && col.booted() {
-				booted = true
-				step.End(nil)
-			}
 			if err := m.Err(); err != nil {
 				return err.Error(), err
 			}
@@ -328,19 +320,11 @@ func watch(ctx context.Context, m *vm.VM, col *collector, step boundStep, patien
 		if time.Since(last) > patience {
 			return fmt.Sprintf("the guest hangs: nothing heard of it for %v", patience), nil
 		}
-		if !booted {
-			if booted = col.booted(); booted {
-				step.End(nil)
-			} else if time.Since(start) > bootLimit {
-				return fmt.Sprintf("the guest did not come up within %v", bootLimit), nil
-			}
-			continue
+		if !col.booted() && time.Since(start) > bootLimit {
+			return fmt.Sprintf("the guest did not come up within %v", bootLimit), nil
 		}
 		if suite != "" && time.Since(since) > suiteLimit+time.Minute {
 			return fmt.Sprintf("suite %s does not end: stopped after %v", suite, suiteLimit), nil
 		}
 	}
 }
-
-// boundStep is the part of a progress step that watch ends.
-type boundStep interface{ End(error) }
