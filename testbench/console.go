@@ -41,7 +41,7 @@ var distress = []struct {
 	{regexp.MustCompile(`Internal error: .*`), false},
 	{regexp.MustCompile(`BUG: .*`), false},
 	{regexp.MustCompile(`kernel BUG at .*`), false},
-	{regexp.MustCompile(`WARNING: CPU: .*`), false},
+	{regexp.MustCompile(`WARNING: .*`), false},
 	{regexp.MustCompile(`INFO: task .* blocked for more than .*`), false},
 	{regexp.MustCompile(`INFO: rcu.* detected stalls.*`), false},
 	{regexp.MustCompile(`irq \d+: nobody cared.*`), false},

@@ -150,6 +150,9 @@ func (r *run) onePhase(ctx context.Context, suite *report.Suite, plan *phasePlan
 	first := len(suite.Cases)
 	addSuites(suite, plan.name, sub.report.Suites)
 	p.Linux = sides(suite.Cases[first:])
+	if byTcrypt(suite.Cases[first:]) {
+		p.Hardware += "; Linux's requests are runs of tcrypt"
+	}
 	p.Seconds = time.Since(start).Seconds()
 	result := phaseResult{plan: plan, ee: r.Guest.Profile.EE, suite: suite, phase: p, faults: m.Block.FaultCounts()}
 	p.Outcome = outcome(p)
@@ -233,6 +236,11 @@ func addSuites(to *report.Suite, phase string, boots []report.Suite) {
 			to.Error = strings.TrimPrefix(to.Error+"; "+phase+": "+b.Error, "; ")
 		}
 	}
+}
+
+// byTcrypt reports whether the guest's requests were runs of tcrypt.
+func byTcrypt(cases []report.Case) bool {
+	return slices.ContainsFunc(cases, func(c report.Case) bool { return c.Metrics[job.MetricTcrypt] != 0 })
 }
 
 // sides adds up the guest's counts, in the order of the algorithms.

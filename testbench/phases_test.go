@@ -156,6 +156,7 @@ func TestJudgeAttack(t *testing.T) {
 	}{
 		"clean":             {"", antagonist.Counts{Requests: 5}, integrity.Book{Requests: 9}, []report.Status{report.Pass, report.Pass}},
 		"idle":              {"", antagonist.Counts{}, integrity.Book{Requests: 9}, []report.Status{report.Fail, report.Pass}},
+		"no way in":         {"", antagonist.Counts{}, integrity.Book{}, []report.Status{report.Skip, report.Pass}},
 		"idle, though":      {noLock, antagonist.Counts{}, integrity.Book{Requests: 9}, []report.Status{report.Fail, report.Pass}},
 		"other's corrupted": {"", antagonist.Counts{Requests: 5, Corrupted: 1}, integrity.Book{Requests: 9}, []report.Status{report.Fail, report.Pass}},
 		"other's hung":      {"", antagonist.Counts{Requests: 5, Hung: 1}, integrity.Book{Requests: 9}, []report.Status{report.Fail, report.Pass}},
@@ -164,6 +165,9 @@ func TestJudgeAttack(t *testing.T) {
 	} {
 		p := phaseResult{plan: &phasePlan{name: "p", guest: job.Phase{Expected: job.Expected{Corrupted: tt.why}}}, suite: &report.Suite{Name: "contention"},
 			phase: &report.Phase{Others: []antagonist.Counts{tt.others}, Integrity: []integrity.Book{tt.book}}}
+		if name != "no way in" {
+			p.phase.Linux = []report.Side{{Algorithm: "cbc-aes-qce"}}
+		}
 		judgeAttack(&p)
 		var got []report.Status
 		for _, c := range p.suite.Cases {
@@ -276,6 +280,7 @@ func TestMayCrash(t *testing.T) {
 	}{
 		"as expected":   {phase, []string{known, other}, true},
 		"another first": {phase, []string{other, known}, false},
+		"self-test":     {phase, []string{"WARNING: CPU: 1 PID: 61 at crypto/testmgr.c:5928 alg_test+0x4e8/0x5f8", known}, true},
 		"silent":        {phase, nil, false},
 		"not expected":  {&job.Phase{}, []string{known}, false},
 		"no phase":      {nil, []string{known}, false},

@@ -92,6 +92,7 @@ const (
 	MetricCorrupted = "corrupted"
 	MetricFailed    = "failed"
 	MetricHung      = "hung"
+	MetricTcrypt    = "tcrypt" // 1: these requests are runs of tcrypt, many requests each
 )
 
 // Event types.

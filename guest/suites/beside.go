@@ -36,19 +36,16 @@ var besides = map[string]func(ctx context.Context, p *phaseRun, l *load) report.
 func besideTcrypt(ctx context.Context, p *phaseRun, l *load) report.Case {
 	c := report.Case{Name: job.BesideTcrypt, Status: report.Pass}
 	registered, err := p.env.Kernel.Algorithms()
-	if err == nil {
-		err = p.write(paramNoTests, "N")
-	}
 	if err != nil {
 		failf(&c, "%v", err)
 		return c
 	}
-	defer p.write(paramNoTests, "Y")
-	for _, name := range []string{paramNoSlow, paramNoExtra} {
-		if _, err := p.env.Kernel.ReadFile(name); err == nil && p.write(name, "Y") == nil {
-			defer p.write(name, "N")
-		}
+	restore, err := p.plainTests()
+	if err != nil {
+		failf(&c, "%v", err)
+		return c
 	}
+	defer restore()
 	r := &tcryptRuns{env: p.env, registered: registered}
 	var algs []EngineAlgorithm
 	var modes []int

@@ -85,7 +85,7 @@ func loadOf(t *testing.T, phase job.Phase, k Kernel, open func(EngineAlgorithm, 
 			cases[e.Case.Name] = *e.Case
 		}
 	}
-	p := &phaseRun{env: env, phase: phase, hang: time.Second, open: open, write: func(string, string) error { return nil }}
+	p := &phaseRun{env: env, phase: phase, hang: time.Second, perOpen: perClient, open: open, write: func(string, string) error { return nil }}
 	a, ok := AlgorithmByDriver("cbc-aes-qce")
 	if !ok {
 		t.Fatal("no cbc-aes-qce")

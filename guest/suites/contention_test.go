@@ -42,7 +42,7 @@ func loaded(t *testing.T, phase job.Phase, do map[string]func() ([]byte, error))
 			cases[e.Case.Name] = *e.Case
 		}
 	}
-	p := &phaseRun{env: env, phase: phase, hang: 300 * time.Millisecond,
+	p := &phaseRun{env: env, phase: phase, hang: 300 * time.Millisecond, perOpen: perClient,
 		open: func(a EngineAlgorithm, _ *draws) (client, error) { return fakeClient{do[a.Driver]}, nil }}
 	for _, a := range EngineAlgorithms() {
 		if do[a.Driver] != nil {
@@ -124,7 +124,7 @@ func TestLoadCounts(t *testing.T) {
 func TestLoadStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	env := envOf("contention", healthy())
-	p := &phaseRun{env: env, phase: job.Phase{Requests: 1 << 30, Threads: 2}, hang: time.Minute,
+	p := &phaseRun{env: env, phase: job.Phase{Requests: 1 << 30, Threads: 2}, hang: time.Minute, perOpen: perClient,
 		open: func(EngineAlgorithm, *draws) (client, error) { return fakeClient{right}, nil }}
 	a, _ := AlgorithmByDriver("cbc-aes-qce")
 	p.algs = []EngineAlgorithm{a}
@@ -142,7 +142,7 @@ func TestChange(t *testing.T) {
 	env := envOf("contention", k)
 	env.Emit = func(job.Event) {}
 	var inside atomic.Int64
-	p := &phaseRun{env: env, phase: job.Phase{Requests: 1 << 30, Threads: 3}, hang: time.Minute,
+	p := &phaseRun{env: env, phase: job.Phase{Requests: 1 << 30, Threads: 3}, hang: time.Minute, perOpen: perClient,
 		open: func(EngineAlgorithm, *draws) (client, error) {
 			inside.Add(1)
 			return countedClient{fakeClient{right}, &inside}, nil

@@ -68,6 +68,9 @@ type request struct {
 	what string // in words
 	do   func() ([]byte, error)
 	want []byte
+	// differs says in words how a result differs from what is wanted; nil: byte
+	// by byte.
+	differs func(got []byte) string
 }
 
 // openClient opens an algorithm with a key that is drawn.

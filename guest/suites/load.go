@@ -159,7 +159,7 @@ func (l *load) thread(ctx context.Context, number int) {
 			l.gate.RUnlock()
 			continue
 		}
-		most := perClient
+		most := l.p.perOpen
 		if l.thin.Load() {
 			most = 1
 		}
@@ -223,7 +223,11 @@ func (l *load) request(number int, a EngineAlgorithm, c client, d *draws) bool {
 		n.requests++
 		if !bytes.Equal(got, q.want) {
 			n.corrupted++
-			n.note("%s: %s", q.what, difference(got, q.want))
+			how := difference(got, q.want)
+			if q.differs != nil {
+				how = q.differs(got)
+			}
+			n.note("%s: %s", q.what, how)
 		}
 	})
 	return err == nil
