@@ -122,7 +122,7 @@ func (g *Guest) findQEMU(ctx context.Context, client *debian.Client) (*vm.QEMU, 
 	}
 	var unfit *vm.UnfitError
 	if errors.As(err, &unfit) {
-		g.Config.Progress.Printf("  %v: fetching another", unfit)
+		g.Config.Progress.Printf("  %v: taking Debian's instead", unfit)
 	}
 	tree, err := client.QEMU(ctx)
 	if err != nil {

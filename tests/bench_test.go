@@ -42,8 +42,14 @@ type bench struct {
 // startRun begins qcemu run.
 func startRun(t *testing.T, args ...string) *bench {
 	t.Helper()
+	return startProgram(t, qcemu, args...)
+}
+
+// startProgram begins "run" of a program that is qcemu, or becomes it.
+func startProgram(t *testing.T, path string, args ...string) *bench {
+	t.Helper()
 	b := &bench{t: t, out: filepath.Join(t.TempDir(), "out"), ended: make(chan struct{})}
-	b.cmd = exec.Command(qcemu, append([]string{"run", "--out", b.out}, args...)...)
+	b.cmd = exec.Command(path, append([]string{"run", "--out", b.out}, args...)...)
 	b.cmd.Stdout, b.cmd.Stderr = &b.stdout, &b.stderr
 	b.cmd.WaitDelay = time.Second
 	if err := b.cmd.Start(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -245,6 +246,34 @@ func TestGuestRequirement(t *testing.T) {
 	}
 	if !strings.Contains(b.stdout.String(), "Result: FAILED") {
 		t.Error("the table does not end with the result")
+	}
+}
+
+// TestGuestAgain: what was made once is not made again. The second run neither
+// reports a step of that kind nor has a network to fetch anything by.
+func TestGuestAgain(t *testing.T) {
+	needGuests(t)
+	guestShow(t)
+	path, offline := qcemu, []string{"--net"}
+	if os.Geteuid() != 0 {
+		offline = append(offline, "--map-root-user")
+	}
+	if exec.Command("unshare", append(offline, "true")...).Run() == nil {
+		script := "#!/bin/sh\nexec unshare " + strings.Join(offline, " ") + " " + qcemu + ` "$@"` + "\n"
+		path = filepath.Join(t.TempDir(), "qcemu")
+		write(t, path, []byte(script))
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := startProgram(t, path, "--suite", "probe")
+	if code := b.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	for line := range strings.Lines(b.stderr.String()) {
+		if !strings.HasPrefix(line, "  boot for ") && !strings.HasPrefix(line, "  suite ") && !strings.HasPrefix(line, "  QEMU ") {
+			t.Errorf("a second run says: %s", line)
+		}
 	}
 }
 
