@@ -49,6 +49,14 @@ func moduleDir(driver string) string { return "/lib/modules-" + driver }
 
 // Build builds the initramfs and returns its path in the cache.
 func Build(ctx context.Context, spec Spec) (string, error) {
+	name, err := build(ctx, spec)
+	if err != nil && ctx.Err() != nil {
+		return "", ctx.Err() // compilers that were interrupted fail in words of their own
+	}
+	return name, err
+}
+
+func build(ctx context.Context, spec Spec) (string, error) {
 	if spec.Cache == "" {
 		return "", errors.New("initramfs: no cache folder given")
 	}
