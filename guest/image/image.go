@@ -67,10 +67,11 @@ func build(ctx context.Context, spec Spec) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	initPath, err := buildInit(ctx, source, spec.Cache)
+	initPath, remove, err := buildInit(ctx, source, spec.Cache)
 	if err != nil {
 		return "", err
 	}
+	defer remove()
 	uroot, err := buildURoot(source, spec.Cache)
 	if err != nil {
 		return "", err
@@ -96,13 +97,14 @@ func build(ctx context.Context, spec Spec) (string, error) {
 // keepFor is how long a file in the cache stays after its last use.
 const keepFor = 24 * time.Hour
 
-// sweep removes what earlier builds have left. Failing to is no harm.
+// sweep removes what earlier builds have left, those that were killed as well.
+// Failing to is no harm.
 func sweep(cache string) {
-	for _, pattern := range []string{"initramfs-*.cpio", "u-root-*"} {
+	for _, pattern := range []string{"initramfs-*.cpio", "u-root-*", ".init-*", ".u-root-*", ".tmp-*"} {
 		files, _ := filepath.Glob(filepath.Join(cache, pattern))
 		for _, file := range files {
 			if info, err := os.Stat(file); err == nil && time.Since(info.ModTime()) > keepFor {
-				os.Remove(file)
+				os.RemoveAll(file)
 			}
 		}
 	}

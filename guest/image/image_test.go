@@ -239,7 +239,9 @@ func TestSweep(t *testing.T) {
 	old := put(t, dir, "initramfs-old.cpio", nil, 0o644)
 	put(t, dir, "initramfs-new.cpio", nil, 0o644)
 	put(t, dir, "other", nil, 0o644)
-	for _, file := range []string{old, filepath.Join(dir, "other")} {
+	put(t, dir, ".init-killed/init", nil, 0o755)
+	put(t, dir, ".init-running/init", nil, 0o755)
+	for _, file := range []string{old, filepath.Join(dir, "other"), filepath.Join(dir, ".init-killed")} {
 		info, err := os.Stat(file)
 		if err != nil {
 			t.Fatal(err)
@@ -255,7 +257,7 @@ func TestSweep(t *testing.T) {
 	for _, e := range entries {
 		left = append(left, e.Name())
 	}
-	if diff := cmp.Diff([]string{"initramfs-new.cpio", "other"}, left); diff != "" {
+	if diff := cmp.Diff([]string{".init-running", "initramfs-new.cpio", "other"}, left); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -18,14 +18,20 @@ const (
 	initPackage = modulePath + "/guest/init"
 )
 
-// buildInit compiles the guest's init. The go command keeps its own cache: a
-// build of unchanged source takes a moment.
-func buildInit(ctx context.Context, source, cache string) (string, error) {
-	out := filepath.Join(cache, "init")
-	if err := goBuild(ctx, source, out, initPackage); err != nil {
-		return "", err
+// buildInit compiles the guest's init into a file of its own, for another run,
+// of another checkout perhaps, may do the same now. The go command keeps its own
+// cache: a build of unchanged source takes a moment.
+func buildInit(ctx context.Context, source, cache string) (out string, remove func(), err error) {
+	dir, err := os.MkdirTemp(cache, ".init-*")
+	if err != nil {
+		return "", nil, err
 	}
-	return out, nil
+	out, remove = filepath.Join(dir, "init"), func() { os.RemoveAll(dir) }
+	if err := goBuild(ctx, source, out, initPackage); err != nil {
+		remove()
+		return "", nil, err
+	}
+	return out, remove, nil
 }
 
 // goBuild compiles a command for the guest: static, and with nothing in it that
