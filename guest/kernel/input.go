@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"regexp"
 )
 
 // InputError is a mistake in what the user gave: a folder that is no kernel
@@ -14,9 +15,15 @@ func (e *InputError) Unwrap() error { return e.Err }
 
 func inputf(format string, args ...any) error { return &InputError{fmt.Errorf(format, args...)} }
 
+// sourceName is a version as the names of Debian's source packages have it.
+var sourceName = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
+
 // CheckInput looks at what the user gave, before anything is fetched or built
 // for it.
 func CheckInput(o Options) error {
+	if o.Linux != "" && !sourceName.MatchString(o.Linux) {
+		return inputf("--linux %s is neither a folder nor a version of Debian's kernel source, which looks like %s", o.Linux, DefaultLinux)
+	}
 	if o.Tree != "" {
 		t, err := inspect(o.Tree)
 		if err != nil {

@@ -24,6 +24,8 @@ func TestCheckInput(t *testing.T) {
 		ok   bool
 	}{
 		{"nothing given", Options{}, true},
+		{"version", Options{Linux: "7.2"}, true},
+		{"stable version", Options{Linux: "6.12.3"}, false},
 		{"patches", Options{Series: "testdata/series/v3.mbx"}, true},
 		{"no patches", Options{Series: t.TempDir()}, false},
 		{"no tree", Options{Tree: t.TempDir()}, false},
