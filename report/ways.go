@@ -47,9 +47,7 @@ func (w *Way) transport() float64 { return max(w.Wall-w.Guest-w.QEMU-w.Qcemu, 0)
 
 // RatioToBuiltin is the number of requests in a second relative to the built-in
 // way's with as many users, 0 if that was not measured.
-func (r *Run) RatioToBuiltin(w *Way) float64 { return ratioToBuiltin(r.Ways, w) }
-
-func ratioToBuiltin(ways []Way, w *Way) float64 {
+func RatioToBuiltin(ways []Way, w *Way) float64 {
 	i := slices.IndexFunc(ways, func(o Way) bool { return o.Name == WayBuiltin && o.Users == w.Users })
 	if i < 0 || ways[i].PerSecond == 0 {
 		return 0
@@ -75,7 +73,7 @@ func WriteWays(w io.Writer, ways []Way) {
 	for i := range ways {
 		x := &ways[i]
 		ratio := "-"
-		if v := ratioToBuiltin(ways, x); v > 0 {
+		if v := RatioToBuiltin(ways, x); v > 0 {
 			ratio = fmt.Sprintf("%.2f", v)
 		}
 		attested := fmt.Sprintf("%d of %d", x.Engine, x.Requests)

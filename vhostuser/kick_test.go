@@ -89,10 +89,12 @@ func TestWaiterCollection(t *testing.T) {
 	for _, k := range kicks {
 		k.Signal()
 	}
-	for _, k := range kicks {
+	for range kicks {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+	}
+	for _, k := range kicks {
 		k.Close()
 	}
 }

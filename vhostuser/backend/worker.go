@@ -78,6 +78,7 @@ func (w *worker) run() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer close(w.done)
+	defer vhostuser.Prompt()()
 	err := w.restore()
 	if w.resumed() {
 		w.r.notify() // whoever served the ring before may not have come to it

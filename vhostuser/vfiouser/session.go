@@ -61,7 +61,7 @@ func newSession(srv *Server, sock *vhostuser.Socket) *session {
 func (s *session) run(ctx context.Context) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	defer prompt()()
+	defer vhostuser.Prompt()()
 
 	// At the end refuses further messages, but answers those that the client
 	// has sent: QEMU aborts if its server leaves while it waits.

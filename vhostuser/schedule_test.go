@@ -1,4 +1,4 @@
-package vfiouser
+package vhostuser
 
 import (
 	"runtime"
@@ -19,7 +19,7 @@ func TestPrompt(t *testing.T) {
 		return *at
 	}
 	before := get()
-	restore := prompt()
+	restore := Prompt()
 	during := get()
 	if during.Policy != before.Policy || during.Nice != before.Nice || during.Flags != before.Flags {
 		t.Errorf("before %+v, then %+v", before, during)

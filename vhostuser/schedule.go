@@ -1,19 +1,19 @@
-package vfiouser
+package vhostuser
 
 import "golang.org/x/sys/unix"
 
-// slice is how long, in nanoseconds, the thread that serves a client wants to
-// run at a time. It answers within microseconds, and the shorter a thread's
-// slice, the sooner the scheduler lets it have the CPU of a busy machine when a
-// message wakes it (EEVDF, from Linux 6.12 on; older kernels take no notice).
+// slice is how long, in nanoseconds, a thread that serves a peer wants to run at
+// a time. It answers within microseconds, and the shorter a thread's slice, the
+// sooner the scheduler lets it have the CPU of a busy machine when a message or
+// an event wakes it (EEVDF, from Linux 6.12 on; older kernels take no notice).
 // Without it a guest's register read took up to half as long again beside other
 // work; see docs/benchmarks.md.
 const slice = 100_000
 
-// prompt asks for short slices for the calling thread, to which the caller is
+// Prompt asks for short slices for the calling thread, to which the caller is
 // locked, and returns what takes that back. A system that refuses is left as it
 // is: nothing depends on it but time.
-func prompt() (restore func()) {
+func Prompt() (restore func()) {
 	at, err := unix.SchedGetAttr(0, 0)
 	if err != nil || at.Policy != unix.SCHED_NORMAL {
 		return func() {}
