@@ -252,3 +252,61 @@ func TestCapabilities(t *testing.T) {
 		t.Errorf("SoCs (-want +got):\n%s", diff)
 	}
 }
+
+// clean is what tells a kernel tree that nothing was built in.
+var clean = map[string]string{
+	"Makefile": "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 0\n",
+	"Kconfig":  "", "arch/arm64/Kconfig": "", "drivers/dma/qcom/bam_dma.c": "", "drivers/crypto/qce/core.c": "",
+}
+
+// TestInterruptedBuild: Ctrl-C during the build of a kernel ends make and what
+// make has started.
+func TestInterruptedBuild(t *testing.T) {
+	for _, tool := range []string{"aarch64-linux-gnu-gcc", "flex", "bison", "bc"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("no %s: the tools for building a kernel are not installed", tool)
+		}
+	}
+	dir := t.TempDir()
+	for name, text := range clean {
+		write(t, filepath.Join(dir, "linux", name), []byte(text))
+	}
+	// A make that is busy, and a QEMU that is never started.
+	for name, script := range map[string]string{
+		"make": "sleep 1000 & echo $! >" + dir + "/child.new && mv " + dir + "/child.new " + dir + "/child; wait",
+		"qemu": `[ "$1" = --version ] && echo "QEMU emulator version 11.1.3" || echo "vfio-user-pci options:"`,
+	} {
+		path := filepath.Join(dir, "bin", name)
+		write(t, path, []byte("#!/bin/sh\n"+script+"\n"))
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var words transcript
+	cmd := exec.Command(qcemu, "run", "--suite", "probe", "--qemu", filepath.Join(dir, "bin", "qemu"), "--linux", filepath.Join(dir, "linux"), "--out", filepath.Join(dir, "out"))
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"), "QCEMU_CACHE="+filepath.Join(dir, "cache"))
+	cmd.Stderr = &words
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() { cmd.Process.Kill() })
+	child := filepath.Join(dir, "child")
+	eventually(t, "make runs", func() bool {
+		_, err := os.Stat(child)
+		return err == nil
+	})
+	n := pid(t, child)
+	t.Cleanup(func() { syscall.Kill(n, syscall.SIGKILL) })
+	cmd.Process.Signal(os.Interrupt)
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Fatalf("still there after %v", patience)
+	}
+	if code := cmd.ProcessState.ExitCode(); code != 3 || !strings.Contains(words.String(), "qcemu: interrupted") {
+		t.Errorf("exit code %d\n%s", code, words.String())
+	}
+	eventually(t, "what make has started is gone", func() bool { return !running(n) })
+}
