@@ -298,7 +298,11 @@ func TestInterruptedBuild(t *testing.T) {
 		return err == nil
 	})
 	n := pid(t, child)
-	t.Cleanup(func() { syscall.Kill(n, syscall.SIGKILL) })
+	t.Cleanup(func() {
+		if t.Failed() {
+			syscall.Kill(n, syscall.SIGKILL)
+		}
+	})
 	cmd.Process.Signal(os.Interrupt)
 	select {
 	case <-ended:
