@@ -26,5 +26,6 @@ func (r *Run) WriteEngineTable(w io.Writer) error {
 	}
 	r.writeAntagonists(w)
 	r.writeIntegrity(w)
+	r.writeOracle(w)
 	return nil
 }

@@ -26,6 +26,7 @@ type Run struct {
 	Antagonists []antagonist.Counts `json:"antagonists,omitempty"` // the other users of the engine
 	Integrity   []integrity.Book    `json:"integrity,omitempty"`   // what each execution environment wanted from the engine, against what it got
 	Phases      []Phase             `json:"phases,omitempty"`      // of suites that have several
+	Oracle      *Oracle             `json:"oracle,omitempty"`      // nil: there was none
 	Ways        []Way               `json:"ways,omitempty"`        // to an engine, compared
 	Problems    []string            `json:"problems,omitempty"`    // why the run failed apart from test cases: a panic, an unmet requirement
 }

@@ -99,6 +99,7 @@ func (r *Run) WriteTable(w io.Writer, engineName func(driver string) string) err
 	r.writeAntagonists(w)
 	r.writeIntegrity(w)
 	r.writePhases(w)
+	r.writeOracle(w)
 	WriteWays(w, r.Ways)
 	for i := range r.Suites {
 		if s := &r.Suites[i]; s.Error != "" {

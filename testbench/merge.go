@@ -6,6 +6,7 @@ import (
 
 	"github.com/qcemu/qcemu/devices/attest"
 	"github.com/qcemu/qcemu/devices/finding"
+	"github.com/qcemu/qcemu/report"
 )
 
 // addEngine adds to the report what the engine of one model did. A run has
@@ -13,6 +14,25 @@ import (
 func (r *run) addEngine(m *Model) {
 	r.report.Attestation = mergeRows(r.report.Attestation, m.Counter.Rows())
 	r.report.Findings = mergeFindings(r.report.Findings, m.Findings.Findings())
+	r.addOracle(m)
+}
+
+// addOracle adds what the oracle says.
+func (r *run) addOracle(m *Model) {
+	if m.Oracle == nil {
+		return
+	}
+	n := m.Oracle.Counts()
+	if r.report.Oracle == nil {
+		r.report.Oracle = &report.Oracle{}
+	}
+	o := r.report.Oracle
+	o.Checked += n.Checked
+	o.NotJudged += n.NotJudged
+	o.Wrong += n.Wrong
+	if err := m.Doubt(); err != nil {
+		r.report.Problems = append(r.report.Problems, err.Error())
+	}
 }
 
 // mergeRows adds up rows of the same kind.

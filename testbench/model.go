@@ -2,6 +2,7 @@ package testbench
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 
@@ -52,6 +53,29 @@ func NewModel(c model.Config, rec Recording, sinks ...trace.Sink) (*Model, error
 		return nil, &UsageError{err}
 	}
 	return m, nil
+}
+
+// Doubt is not nil if the oracle has found an operation that the model has
+// computed wrongly. Nothing else that the run says of a driver is to be trusted
+// then.
+func (m *Model) Doubt() error {
+	if m.Oracle == nil || m.Oracle.Counts().Wrong == 0 {
+		return nil
+	}
+	n := m.Oracle.Counts()
+	return fmt.Errorf("the model has computed %d of %d operations wrongly, the first: %w. This is an error of qcemu and not of the driver: please report it",
+		n.Wrong, n.Checked, m.Oracle.Mismatches()[0])
+}
+
+// pauseOracle has no operations judged until the function that it returns is
+// called.
+func (m *Model) pauseOracle() (resume func()) {
+	if m.Oracle == nil {
+		return func() {}
+	}
+	limit := func(n int) { m.Block.Between(func() { m.Oracle.SetLimit(n) }) }
+	limit(0)
+	return func() { limit(m.Config.Oracle) }
 }
 
 // Close closes the books: nothing that happens afterwards counts. It ends the

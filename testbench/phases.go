@@ -120,6 +120,7 @@ func (r *run) onePhase(ctx context.Context, suite *report.Suite, plan *phasePlan
 	config := plan.model
 	config.SoC, config.Seed, config.Readings = r.Model.SoC, r.Model.Seed, r.Model.Readings
 	config.Integrity = true
+	config.Check, config.InFlight, config.Oracle = r.Model.Check, r.Model.InFlight, r.Model.Oracle
 	rec := Recording{Origin: fmt.Sprintf("suite %s, phase %s, driver %s, kernel %s", suite.Name, plan.name, r.Guest.Driver, r.guest.Kernel.Version)}
 	if r.Record != "" {
 		ext := filepath.Ext(r.Record)

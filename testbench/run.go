@@ -205,6 +205,7 @@ func (r *run) boot(ctx context.Context, plan bootPlan) error {
 	observed := newTurns(r.model)
 	if plan.kind == suites.BootVirtio {
 		r.model.meter = &meter{}
+		defer r.model.pauseOracle()() // times are taken there
 	}
 	if err := r.model.Serve(ctx, &wg, machine.BlockSocket); err != nil {
 		return err

@@ -16,13 +16,21 @@ type modelFlags struct {
 	antagonist, modem string
 	timing            string
 	readings          []string
+
+	checker, inFlight, oracle bool
 }
+
+// oracleLimit is the longest operation that is computed again, in bytes.
+const oracleLimit = 1 << 20
 
 func (f *modelFlags) register(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.antagonist, "antagonist", "off", "when another execution environment uses the engine too, a `POLICY`: "+strings.ReplaceAll(antagonist.PolicyHelp, "\n", " "))
 	fl.StringVar(&f.modem, "modem", "off", "the `POLICY` of a second one, of the modem's kind")
 	fl.StringVar(&f.timing, "timing", cryptoblock.Timings()[0], "how long things take in model time: "+strings.Join(cryptoblock.Timings(), ", "))
+	fl.BoolVar(&f.checker, "checker", true, "look for broken rules that show only over several events (docs/findings.md). --checker=false leaves those that one access shows")
+	fl.BoolVar(&f.inFlight, "in-flight", true, "read descriptors and command elements a second time when they are done, to see whether the guest has changed them meanwhile. --in-flight=false saves that")
+	fl.BoolVar(&f.oracle, "oracle", true, "compute each operation of the engine again with Go's library, to tell an error of the model from one of the driver. --oracle=false saves that")
 	fl.StringArrayVar(&f.readings, "reading", nil, "answer an open question about the hardware: `NAME=VALUE` (may be repeated; see docs/registers.md). 'qcemu scenarios --reading all' tells which answers matter")
 }
 
@@ -45,5 +53,10 @@ func (f *modelFlags) apply(c *model.Config) (err error) {
 		c.Antagonists = nil
 	}
 	c.Integrity = c.Antagonists != nil
+	c.Check = &model.Check{Off: !f.checker}
+	c.InFlight = f.inFlight
+	if f.oracle {
+		c.Oracle = oracleLimit
+	}
 	return nil
 }

@@ -40,6 +40,8 @@ type replayFlags struct {
 	output   string
 	print    bool
 	span     record.Span
+	checker  bool
+	oracle   bool
 }
 
 func newReplay() *cobra.Command {
@@ -94,6 +96,8 @@ file is no recording, or damaged, 3 something broke.`,
 		},
 	}
 	fl := cmd.Flags()
+	fl.BoolVar(&f.checker, "checker", true, "look for broken rules as the recorded run did. --checker=false leaves out those that show only over several events")
+	fl.BoolVar(&f.oracle, "oracle", true, "compute each operation of the engine again as the recorded run did. --oracle=false saves that")
 	fl.StringVar(&f.out, "out", "", "write attestation.json and findings.json into this `folder`, the same as the recorded run has")
 	fl.StringArrayVar(&f.readings, "reading", nil, "answer an open question about the hardware otherwise, and show what that changes: `NAME=VALUE` (may be repeated), or all: each other answer by itself")
 	fl.BoolVar(&f.shrink, "shrink", false, "make the shortest recording that still shows --finding, and write it to -o")
@@ -108,11 +112,14 @@ file is no recording, or damaged, 3 something broke.`,
 // check refuses flags that do not go together.
 func (f *replayFlags) check() error {
 	rest := len(f.readings) > 0 || f.out != ""
+	less := !f.checker || !f.oracle
 	switch {
 	case f.shrink && (f.finding == "" || f.output == ""):
 		return usagef("--shrink needs --finding ID and -o FILE")
 	case !f.shrink && f.finding != "":
 		return usagef("--finding goes with --shrink")
+	case less && (f.shrink || f.print || f.output != "" || len(f.readings) > 0):
+		return usagef("--checker=false and --oracle=false go with a plain replay only")
 	case f.shrink && (f.print || rest || f.span.To != 0):
 		return usagef("--shrink goes with --finding and -o only")
 	case f.print && (rest || f.output != ""):
@@ -131,7 +138,7 @@ func (f *replayFlags) check() error {
 
 // replay runs the recording as it is.
 func (f *replayFlags) replay(ctx context.Context, path string) error {
-	result, err := replayFile(ctx, path)
+	result, err := replayFile(ctx, path, record.Without{Checker: !f.checker, Oracle: !f.oracle})
 	if err != nil {
 		return err
 	}
@@ -147,6 +154,8 @@ func (f *replayFlags) replay(ctx context.Context, path string) error {
 		return errFailed
 	case !result.Complete:
 		fmt.Printf("Result: replayed %d entries; the recording has no end, so the run that it is of died, or the disk was full\n", result.Entries)
+	case result.OtherRules && !f.checker:
+		fmt.Printf("Result: replayed %d entries, all as recorded; the findings are not, since the checker was left out\n", result.Entries)
 	case result.OtherRules:
 		fmt.Printf("Result: replayed %d entries, all as recorded; the findings are not, since there are other rules now\n", result.Entries)
 	default:
@@ -155,9 +164,9 @@ func (f *replayFlags) replay(ctx context.Context, path string) error {
 	return nil
 }
 
-func replayFile(ctx context.Context, path string) (result *record.Result, err error) {
+func replayFile(ctx context.Context, path string, w record.Without) (result *record.Result, err error) {
 	err = readRecording(path, func(r *record.Reader) (err error) {
-		result, err = record.Replay(ctx, r)
+		result, err = record.Replay(ctx, r, w)
 		return err
 	})
 	return result, err
@@ -177,6 +186,10 @@ func (f *replayFlags) show(result *record.Result) error {
 	fmt.Println()
 	m := result.Model
 	run := report.Run{Attestation: m.Counter.Rows(), Findings: m.Findings.Findings(), Antagonists: m.Antagonists(), Integrity: m.Integrity()}
+	if m.Oracle != nil {
+		n := m.Oracle.Counts()
+		run.Oracle = &report.Oracle{Checked: n.Checked, Wrong: n.Wrong, NotJudged: n.NotJudged}
+	}
 	if err := run.WriteEngineTable(os.Stdout); err != nil {
 		return err
 	}
@@ -192,7 +205,7 @@ func (f *replayFlags) show(result *record.Result) error {
 
 // varyAll runs the recording under each other answer to each open question.
 func (f *replayFlags) varyAll(ctx context.Context, path string) error {
-	before, err := replayFile(ctx, path)
+	before, err := replayFile(ctx, path, record.Without{Oracle: true})
 	if err != nil {
 		return err
 	}
@@ -242,7 +255,7 @@ func (f *replayFlags) vary(ctx context.Context, path string) error {
 	if err := (&model.Config{SoC: cryptoblock.DefaultSoC, Readings: choice}).Validate(); err != nil {
 		return usagef("--reading: %w", err)
 	}
-	before, err := replayFile(ctx, path)
+	before, err := replayFile(ctx, path, record.Without{Oracle: true})
 	if err != nil {
 		return err
 	}

@@ -44,6 +44,7 @@ type Check struct {
 	Patience uint64 `json:"patience,omitempty"`
 	Polls    uint32 `json:"polls,omitempty"`
 	PollTime uint64 `json:"poll_time,omitempty"`
+	Off      bool   `json:"off,omitempty"` // there is no checker, as if Config.Check were nil
 }
 
 // Client is a user of the block beside Linux that acts from outside, by a

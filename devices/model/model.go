@@ -80,7 +80,7 @@ func New(c Config, o Options) (*Model, error) {
 		m.Oracle = oracle.NewChecker(c.Oracle)
 		opts.Observer = m.Oracle
 	}
-	if c.Check != nil {
+	if c.Check != nil && !c.Check.Off {
 		if err := m.check(c.Check, opts.Clients, o.Sinks); err != nil {
 			return nil, err
 		}

@@ -21,7 +21,7 @@ func tryReplay(file []byte) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Replay(context.Background(), r)
+	return Replay(context.Background(), r, Without{})
 }
 
 // A run that dies leaves a file that ends anywhere.

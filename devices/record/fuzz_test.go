@@ -40,7 +40,7 @@ func FuzzRecording(f *testing.F) {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		for _, read := range []func(r *Reader) error{
-			func(r *Reader) error { _, err := Replay(ctx, r); return err },
+			func(r *Reader) error { _, err := Replay(ctx, r, Without{}); return err },
 			func(r *Reader) error {
 				_, err := Variant(ctx, r, reading.Choice{"qce-surplus-input": "drained"})
 				return err

@@ -24,7 +24,7 @@ type Result struct {
 	// recorded run; nil: nowhere. What follows on it was not replayed.
 	Divergence *Divergence
 	// OtherRules: everything was as recorded, but findings are not, since the
-	// program knows other rules by now.
+	// program knows other rules by now, or the checker was left out.
 	OtherRules bool
 }
 
@@ -42,10 +42,18 @@ func (d *Divergence) Error() string {
 	return fmt.Sprintf("entry %d (%s): %s", d.Entry, d.Doing, d.What)
 }
 
+// Without says which of those who watched the recorded run are left out of a
+// replay. Whether changes in flight are looked for cannot be chosen: what was read
+// for it is in the recording.
+type Without struct {
+	Checker bool // Result.OtherRules then
+	Oracle  bool
+}
+
 // Replay makes a recorded run again. What is kept in memory does not depend on
 // the recording's length.
-func Replay(ctx context.Context, r *Reader, sinks ...trace.Sink) (*Result, error) {
-	p, err := newPlayer(r, sinks...)
+func Replay(ctx context.Context, r *Reader, w Without) (*Result, error) {
+	p, err := newPlayer(r, w)
 	if err != nil {
 		return nil, err
 	}
@@ -58,12 +66,19 @@ func Replay(ctx context.Context, r *Reader, sinks ...trace.Sink) (*Result, error
 	return p.result()
 }
 
-func newPlayer(r *Reader, sinks ...trace.Sink) (*player, error) {
-	m, err := model.New(r.Header.Config, model.Options{Manual: true, Exact: true, Sinks: sinks})
+func newPlayer(r *Reader, w Without, sinks ...trace.Sink) (*player, error) {
+	c := r.Header.Config
+	if w.Checker {
+		c.Check = nil
+	}
+	if w.Oracle {
+		c.Oracle = 0
+	}
+	m, err := model.New(c, model.Options{Manual: true, Exact: true, Sinks: sinks})
 	if err != nil {
 		return nil, damagedf("the recording's header: %v", err)
 	}
-	p := &player{in: r, Result: Result{Header: r.Header, Model: m}}
+	p := &player{in: r, without: w, Result: Result{Header: r.Header, Model: m}}
 	for _, ee := range portsOf(m) {
 		m.Block.Port(ee).Attach(p, nil)
 	}
@@ -83,13 +98,14 @@ func portsOf(m *model.Model) []int {
 // the recording has the accesses of.
 type player struct {
 	Result
-	in     *Reader
-	entry  cryptoblock.Entry
-	writes uint64 // of the entry that is being made
-	sum    uint32
-	ended  bool
-	others uint64 // for Shrink: the entry that shows somebody else's finding
-	err    error  // why the replay is over
+	in      *Reader
+	without Without
+	entry   cryptoblock.Entry
+	writes  uint64 // of the entry that is being made
+	sum     uint32
+	ended   bool
+	others  uint64 // for Shrink: the entry that shows somebody else's finding
+	err     error  // why the replay is over
 }
 
 var errDiverged = errors.New("diverged")
@@ -233,7 +249,7 @@ func (p *player) result() (*Result, error) {
 	case t.Entries != p.Entries:
 		return nil, damagedf("the recording has %d entries, and says it has %d", p.Entries, t.Entries)
 	case t.Digest == p.Model.Digest():
-	case r.Header.Rules != rules():
+	case r.Header.Rules != rules() || p.without.Checker:
 		r.OtherRules = true
 	default:
 		r.Divergence = &Divergence{What: "every entry gave what was recorded, but attestation and findings at the end are not those of the recorded run"}

@@ -130,7 +130,7 @@ func replay(t testing.TB, file []byte) *Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := Replay(context.Background(), r)
+	res, err := Replay(context.Background(), r, Without{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,5 +218,30 @@ func TestVariant(t *testing.T) {
 	res, err = Variant(context.Background(), r, reading.Choice{"bam-unlock": "before"})
 	if err == nil {
 		t.Fatalf("an unknown reading was taken: %v", res.Divergence)
+	}
+}
+
+// TestWithout leaves out who only watches. What they do not see is not missed.
+func TestWithout(t *testing.T) {
+	c := model.Config{SoC: "sdm845", Check: &model.Check{}, Oracle: 1 << 20, InFlight: true, Seed: 3, Antagonists: policies(t, "between,gentle")}
+	run := runLinux(t, c, 2)
+	if n := run.model.Oracle.Counts(); n.Checked == 0 || n.Wrong != 0 {
+		t.Fatalf("the recorded run's oracle: %+v", n)
+	}
+	for _, w := range []Without{{}, {Oracle: true}, {Checker: true}, {Checker: true, Oracle: true}} {
+		r, err := NewReader(bytes.NewReader(run.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := Replay(t.Context(), r, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Divergence != nil || !res.Complete || res.OtherRules != w.Checker || (res.Model.Oracle == nil) != w.Oracle {
+			t.Errorf("%+v: divergence %v, other rules %v", w, res.Divergence, res.OtherRules)
+		}
+		if len(res.Model.Findings.Findings()) == len(run.model.Findings.Findings()) == w.Checker {
+			t.Errorf("%+v: %d findings of %d", w, len(res.Model.Findings.Findings()), len(run.model.Findings.Findings()))
+		}
 	}
 }

@@ -114,7 +114,7 @@ func (w *watch) locate(ctx context.Context, open func() (io.ReadCloser, error)) 
 	if err != nil {
 		return 0, err
 	}
-	p, err := newPlayer(r, w)
+	p, err := newPlayer(r, Without{Oracle: true}, w)
 	if err != nil {
 		return 0, err
 	}

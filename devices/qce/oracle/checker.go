@@ -46,11 +46,15 @@ const maxMismatches = 100
 // input.
 func NewChecker(limit int) *Checker { return &Checker{limit: limit} }
 
+// SetLimit sets the limit for operations that start from now on; 0 judges none.
+// The engine must not run meanwhile.
+func (k *Checker) SetLimit(n int) { k.limit = n }
+
 // Start implements qce.Observer.
 func (k *Checker) Start(_ *trace.Op, c *qce.Latched) {
 	k.cfg = *c
 	k.in, k.out = k.in[:0], k.out[:0]
-	k.skip = uint64(c.SegSize) > uint64(k.limit)
+	k.skip = k.limit == 0 || uint64(c.SegSize) > uint64(k.limit)
 }
 
 // Input implements qce.Observer.
