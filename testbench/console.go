@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"io"
 	"regexp"
+	"strings"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 )
 
 // console keeps the guest's console in a file and looks for words that mean
@@ -96,11 +99,25 @@ func (c *console) failure() error {
 func (c *console) tail() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	lines := append([]string(nil), c.last...)
-	if rest := bytes.TrimRight(c.line, "\r"); len(rest) > 0 {
-		lines = append(lines, string(rest))
+	var lines []string
+	for _, line := range c.last {
+		lines = append(lines, printable(line))
+	}
+	if rest := printable(string(c.line)); rest != "" {
+		lines = append(lines, rest)
 	}
 	return lines
+}
+
+// printable leaves out what would steer a terminal, and what is no text: a guest
+// may write anything.
+func printable(line string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || unicode.IsControl(r) && r != '\t' {
+			return -1
+		}
+		return r
+	}, line)
 }
 
 // complaints returns what the kernel complained of, and whether it died of it.

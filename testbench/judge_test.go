@@ -121,7 +121,7 @@ func TestConsoleTail(t *testing.T) {
 	for range tailLines {
 		con.Write([]byte("early\r\n"))
 	}
-	con.Write([]byte("last\r\nhalf"))
+	con.Write([]byte("la\x1b\xff\x00st\r\nhalf\r"))
 	got := con.tail()
 	if len(got) != tailLines+1 || got[0] != "early" || got[tailLines-1] != "last" || got[tailLines] != "half" {
 		t.Errorf("%q", got)
