@@ -75,8 +75,8 @@ const (
 	chanInit   = "bam_chan_init_hw"
 	startDMA   = "bam_start_dma"
 	prepSG     = "bam_prep_slave_sg"
-	writeDMA   = "qce_write_dma (series), qcom_prep_cmd elsewhere"
-	setupLock  = "bam_setup_pipe_lock (series)"
+	writeDMA   = "qce_dma_add_cmd (our series), qce_write_dma (posted), bam_prep_ce elsewhere"
+	setupLock  = "bam_lock_chain, bam_fifo_put_lock (our series), bam_setup_pipe_lock (posted)"
 	terminate  = "bam_dma_terminate_all"
 	bamInit    = "bam_init"
 	mapBuffers = "dma_map_sg caller"
@@ -106,7 +106,7 @@ var rules = [numRules]trace.Rule{
 	cmdZero:        {ID: "BAM-CMD-002", Title: "a command descriptor of size 0", Severity: trace.Warning, Source: "§5.3, §24 quirk 3 [D]", Driver: prepSG},
 	cmdUnknown:     {ID: "BAM-CMD-003", Title: "an element [first word] with an unknown command; skipped", Severity: trace.Error, Source: "§9 [D]", Driver: writeDMA},
 	cmdOutside:     {ID: "BAM-CMD-004", Title: "an element's address [value] is outside the peripheral's registers", Severity: trace.Error, Source: "§9 [?]", Driver: writeDMA},
-	cmdBareOffset:  {ID: "BAM-CMD-005", Title: "an element's address [value] is a bare register offset: the base was still 0", Severity: trace.Error, Source: "§24 quirk 1 [C]", Driver: "qce_crypto_probe (series): algorithms registered before the base was known"},
+	cmdBareOffset:  {ID: "BAM-CMD-005", Title: "an element's address [value] is a bare register offset: the base was still 0", Severity: trace.Error, Source: "§24 quirk 1 [C]", Driver: "qce_crypto_probe (posted series): algorithms registered before the base was known"},
 	cmdWriteLite:   {ID: "BAM-CMD-006", Title: "an element [first word] with command 4; taken for a write", Severity: trace.Info, Source: "§9 [D]", Driver: writeDMA},
 	cmdWithEOT:     {ID: "BAM-CMD-007", Title: "EOT on a command descriptor", Severity: trace.Info, Source: "§5.3 [C]", Driver: prepSG},
 	cmdPartialMask: {ID: "BAM-CMD-008", Title: "a write element with a partial mask [value]: what becomes of the other bits is not documented", Severity: trace.Info, Source: "§9 [?]", Driver: writeDMA},

@@ -41,7 +41,7 @@ const (
 // Driver functions that most likely broke a rule; Linux names.
 const (
 	startDMA   = "bam_start_dma"
-	setupLock  = "bam_setup_pipe_lock (series), bam_start_dma"
+	setupLock  = "bam_lock_chain, bam_fifo_put_lock (our series), bam_setup_pipe_lock (posted)"
 	terminate  = "bam_dma_terminate_all"
 	bamISR     = "bam_dma_irq, process_channel_irqs"
 	mapBuffers = "dma_map_sg caller"
@@ -58,7 +58,7 @@ var rules = [numRules]trace.Rule{
 	unlockBusy:    {ID: "BAM-LOCK-013", Title: "UNLOCK took effect while the operation that it protects was running", Severity: trace.Error, Source: "datasheet §5.3, §19 [D]", Driver: setupLock},
 	afterUnlock:   {ID: "BAM-LOCK-014", Title: "descriptors of the same chain follow UNLOCK, and run without the lock", Severity: trace.Error, Source: "datasheet §8.1 [D]", Driver: setupLock},
 	chainUnlocked: {ID: "BAM-LOCK-015", Title: "a chain without LOCK on a pipe that has locked before, while it does not hold the lock", Severity: trace.Error, Source: "datasheet §8.1 [D], §25 [C]", Driver: setupLock},
-	lockLost:      {ID: "BAM-LOCK-016", Title: "a chain without LOCK after a reset of the pipe has lost its lock", Severity: trace.Error, Source: "datasheet §8, §24 quirk 9 [C]", Driver: "bam_dma_terminate_all (lock state not cleared)"},
+	lockLost:      {ID: "BAM-LOCK-016", Title: "a chain without LOCK after a reset of the pipe has lost its lock", Severity: trace.Error, Source: "datasheet §8, §24 quirk 9 [C]", Driver: "bam_dma_terminate_all, bam_release_lock (our series): lock state not cleared"},
 	lockTooLong:   {ID: "BAM-LOCK-017", Title: "the lock is held for [value] events, far longer than any request takes", Severity: trace.Warning, Source: "datasheet §8 [I]", Driver: setupLock},
 	lockAtEnd:     {ID: "BAM-LOCK-018", Title: "the lock is still held at the end", Severity: trace.Error, Source: "datasheet §8.2 [D]", Driver: setupLock},
 
