@@ -15,6 +15,11 @@ type published struct {
 	sum   uint64 // of its command elements
 }
 
+// snapshotMost is how many descriptors and command elements are looked at when software
+// publishes some: more than any driver has in a ring at a time. What goes beyond is not
+// watched, so that a write of P_EVNT_REG is not held up.
+const snapshotMost = 1 << 15
+
 // snapshot notes the descriptors between two offsets of the ring.
 func (b *BAM) snapshot(p *pipe, from, to uint32) {
 	if p.ring == 0 || from >= p.ring {
@@ -23,18 +28,19 @@ func (b *BAM) snapshot(p *pipe, from, to uint32) {
 	if n := int(p.ring / DescriptorSize); len(p.shadow) != n {
 		p.shadow = make([]published, n)
 	}
+	left := snapshotMost
 	for off := from; off != to; {
-		p.shadow[off/DescriptorSize] = b.look(p, off)
+		p.shadow[off/DescriptorSize] = b.look(p, off, &left)
 		if off += DescriptorSize; off >= p.ring {
 			off = 0
 		}
 	}
 }
 
-// look reads a descriptor and what it commands.
-func (b *BAM) look(p *pipe, off uint32) published {
+// look reads a descriptor and what it commands, if no more than left is to be read.
+func (b *BAM) look(p *pipe, off uint32, left *int) published {
 	raw := b.buf[:DescriptorSize]
-	if p.mem.Read(p.base+uint64(off), raw) != nil {
+	if *left--; *left < 0 || p.mem.Read(p.base+uint64(off), raw) != nil {
 		return published{}
 	}
 	s := published{known: true, word0: binary.LittleEndian.Uint32(raw), word1: binary.LittleEndian.Uint32(raw[4:])}
@@ -46,7 +52,7 @@ func (b *BAM) look(p *pipe, off uint32) published {
 	addr := uint64(s.word0) | uint64(s.word1>>16&0xFF&b.highMask)<<32
 	element := b.buf[:ElementSize]
 	for n := s.word1 & 0xFFFF; n >= ElementSize; n -= ElementSize {
-		if p.mem.Read(addr, element) != nil {
+		if *left--; *left < 0 || p.mem.Read(addr, element) != nil {
 			return published{}
 		}
 		for _, c := range element {
@@ -65,7 +71,8 @@ func (b *BAM) compare(p *pipe) {
 	}
 	was := p.shadow[i]
 	p.shadow[i] = published{}
-	switch is := b.look(p, p.rd); {
+	left := snapshotMost
+	switch is := b.look(p, p.rd, &left); {
 	case !is.known || is == was:
 	case is.word0 != was.word0 || is.word1 != was.word1:
 		b.complain(descChanged, p, 0)

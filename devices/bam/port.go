@@ -19,10 +19,10 @@ type Peripheral interface {
 	// that the peripheral never makes space for stays in its descriptor, which
 	// stays open (datasheet §16.3).
 	In(pipe int) []byte
-	// Fed says that the first n bytes of the space have been filled; eot that
-	// they end a descriptor with EOT. n is 0 for a descriptor of size 0 with
-	// EOT, which comes whether there is space or not.
-	Fed(pipe, n int, eot bool)
+	// Fed says that the first n bytes of the space have been filled; last that
+	// their descriptor ends with them, eot that it also has EOT. n is 0 for a
+	// descriptor of size 0 with EOT, which comes whether there is space or not.
+	Fed(pipe, n int, last, eot bool)
 
 	// Out returns bytes that wait for a producer pipe, and whether the
 	// transfer ends with the last of them; (nil, false) when there is nothing.

@@ -80,7 +80,7 @@ func (b *BAM) beginInput(p *pipe) {
 	if p.size == 0 {
 		b.complain(descZero, p, 0)
 		if p.flags&FlagEOT != 0 {
-			b.periph.Fed(int(p.id), 0, true)
+			b.periph.Fed(int(p.id), 0, true, true)
 		}
 		b.handedOver(p)
 		return
@@ -130,7 +130,7 @@ func (b *BAM) feed(p *pipe) {
 	}
 	p.pos += n
 	last := p.pos == p.size
-	b.periph.Fed(int(p.id), int(n), last && p.flags&FlagEOT != 0)
+	b.periph.Fed(int(p.id), int(n), last, last && p.flags&FlagEOT != 0)
 	if b.sink != nil {
 		b.moveEvent(trace.DataIn, p, addr, n)
 	}

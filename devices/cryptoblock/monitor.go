@@ -48,11 +48,11 @@ func (w *watched) In(pipe int) []byte {
 }
 
 // Fed implements bam.Peripheral.
-func (w *watched) Fed(pipe, n int, eot bool) {
+func (w *watched) Fed(pipe, n int, last, eot bool) {
 	if n > 0 {
 		w.monitor.Fed(pipe, w.in[:min(n, len(w.in))])
 	}
-	w.Engine.Fed(pipe, n, eot)
+	w.Engine.Fed(pipe, n, last, eot)
 }
 
 // Out implements bam.Peripheral.

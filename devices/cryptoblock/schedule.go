@@ -119,11 +119,12 @@ func (o *randomOrder) Next(c *Choice) Party {
 
 func (o *randomOrder) Reset() {}
 
-// stepsPerEntry bounds what one entry may set off before it returns; the rest
-// goes on with the next. It is far more than any driver's request takes, so
-// only a guest that publishes huge chains meets it: the peer must have its
-// answer within seconds (docs/protocol.md).
-const stepsPerEntry = 1 << 15
+// workPerEntry bounds what one entry may set off before it returns: steps, where
+// one of the engine counts as many as its bytes are worth (some milliseconds in
+// all). The rest goes on without an entry. It is far more than any driver's
+// request takes, so only a guest that publishes huge chains meets it: the peer
+// must have its answer within seconds (docs/protocol.md).
+const workPerEntry = 1 << 15
 
 // idleAfter is how long no access comes, by the clock on the wall, until the
 // block takes it that none will come before something else happens. When it
@@ -152,7 +153,7 @@ func (b *Block) after(e *Entry) {
 	done := false
 	switch {
 	case !b.ordered:
-		done = b.fastest(stepsPerEntry)
+		done = b.fastest(workPerEntry)
 	case e.Kind == IdleEntry:
 		if done = b.schedule(Idle, e); done {
 			b.stuck()
@@ -167,7 +168,7 @@ func (b *Block) after(e *Entry) {
 	}
 }
 
-// fastest makes at most n steps and reports whether nothing can move any more.
+// fastest does work worth n steps and reports whether nothing can move any more.
 // It is the loop of a block without masters, times and a schedule of its own.
 func (b *Block) fastest(n int) bool {
 	for n > 0 {
@@ -177,8 +178,7 @@ func (b *Block) fastest(n int) bool {
 		if !b.engine.Runnable() {
 			return true
 		}
-		b.engine.Step()
-		n--
+		n -= b.engine.Step()
 	}
 	return false
 }
@@ -188,7 +188,7 @@ func (b *Block) fastest(n int) bool {
 func (b *Block) schedule(m Moment, e *Entry) (done bool) {
 	c := &b.choices
 	*c = Choice{Moment: m, Entry: e, Last: Proceed}
-	for range stepsPerEntry {
+	for left := workPerEntry; left > 0; left-- {
 		b.choice(c)
 		p := c.Fastest()
 		if b.scheduler != nil {
@@ -207,7 +207,7 @@ func (b *Block) schedule(m Moment, e *Entry) (done bool) {
 			b.advance(at)
 			continue
 		}
-		b.step(p)
+		left -= b.step(p)
 		c.Last = p
 	}
 	return false
@@ -233,13 +233,13 @@ func (b *Block) choice(c *Choice) {
 	}
 }
 
-// step lets a party make one step.
-func (b *Block) step(p Party) {
+// step lets a party make one step. It returns how many more it is worth.
+func (b *Block) step(p Party) (work int) {
 	switch {
 	case p < Engine:
 		b.bam.Step(int(p))
 	case p == Engine:
-		b.engine.Step()
+		work = b.engine.Step()
 	default:
 		for i := range b.masters {
 			if m := &b.masters[i]; MasterParty(m.index) == p {
@@ -250,6 +250,7 @@ func (b *Block) step(p Party) {
 	if b.timed {
 		b.spend(p)
 	}
+	return work
 }
 
 // background goes on with what entries have left over. seen is how many there

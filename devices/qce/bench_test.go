@@ -41,7 +41,7 @@ func (l *loop) run() int {
 		if space := l.e.In(4); len(space) > 0 && len(in) > 0 {
 			k := copy(space, in)
 			in = in[k:]
-			l.e.Fed(4, k, len(in) == 0)
+			l.e.Fed(4, k, len(in) == 0, len(in) == 0)
 		}
 		if l.e.Runnable() {
 			l.e.Step()

@@ -25,7 +25,7 @@ func (e *Engine) finish() {
 	}
 	o.phase = tail
 	if !o.eot && o.seg > 0 && !o.pio {
-		e.surplus()
+		e.openEnd()
 	}
 	first := e.done
 	if o.tagLen > 0 && c.EncrSegCfg&encrEncode != 0 {
@@ -48,11 +48,22 @@ func (e *Engine) finish() {
 	}
 }
 
-// surplus handles a transfer that goes on after SEG_SIZE bytes.
-func (e *Engine) surplus() {
+// openEnd handles an operation whose input did not end with EOT. If its last
+// descriptor is used up, SEG_SIZE alone says where the input ends (datasheet
+// §16.1); else it goes on after that.
+func (e *Engine) openEnd() {
 	o := &e.op
-	e.noteOp(ruleSurplus, SegSize, o.seg, 0)
-	e.ports[o.set] = port{open: true, drain: e.rd[rdSurplus] == surplusDrained}
+	drain := e.rd[rdSurplus] == surplusDrained
+	switch {
+	case !o.last:
+		e.noteOp(ruleSurplus, SegSize, o.seg, 0)
+	case drain: // it goes by EOT and nothing else
+		e.noteOp(ruleNoEOT, SegSize, o.seg, 0)
+	default:
+		e.noteOp(ruleNoEOT, SegSize, o.seg, 0)
+		return
+	}
+	e.ports[o.set] = port{open: true, drain: drain}
 	if e.rd[rdAxiExtra] != axiExtraNever {
 		e.status2 |= AxiExtra
 	}

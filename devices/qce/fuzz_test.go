@@ -102,13 +102,13 @@ func act(t *testing.T, e *qce.Engine, s *script) {
 			e.Read(by, off)
 		}
 	case actFeed:
-		pipe, n, eot := int(s.byte()), int(s.byte()), s.byte()&1 == 1
+		pipe, n, ends := int(s.byte()), int(s.byte()), s.byte()
 		space := e.In(pipe)
 		n = min(n, len(space))
 		for i := range n {
 			space[i] = s.byte()
 		}
-		e.Fed(pipe, n, eot)
+		e.Fed(pipe, n, ends&3 != 0, ends&1 != 0)
 	case actStep:
 		if e.Step(); e.Runnable() {
 			t.Fatal("a step left work that needs nothing new")

@@ -27,8 +27,9 @@ func (e *Engine) In(pipe int) []byte {
 	return e.buf[e.fill : e.fill+n]
 }
 
-// Fed takes n bytes that In had space for.
-func (e *Engine) Fed(pipe, n int, eot bool) {
+// Fed takes n bytes that In had space for; last and eot say whether a descriptor
+// ends with them, and whether it has EOT.
+func (e *Engine) Fed(pipe, n int, last, eot bool) {
 	space := len(e.In(pipe))
 	set, ok := inputSet(pipe)
 	if !ok {
@@ -51,12 +52,10 @@ func (e *Engine) Fed(pipe, n int, eot bool) {
 	}
 	e.fill += n
 	o.in += uint32(n)
-	if !eot {
-		return
-	}
-	if o.in == o.seg {
-		o.eot = true
-	} else {
+	switch {
+	case o.in == o.seg:
+		o.last, o.eot = last, eot
+	case eot:
 		e.noteOp(ruleEarlyEOT, SegSize, o.in, uint64(o.seg))
 	}
 }

@@ -48,7 +48,8 @@ var (
 	ruleKeyWords = rule("QCE-KEY-006", trace.Error, "more key words written than the key size field has: the key is cut short", "§28 [C]", "qce_setup_regs_aead (AES-192)")
 
 	// Size: SEG_SIZE.
-	ruleSurplus  = rule("QCE-DATA-001", trace.Info, "input goes on after SEG_SIZE, or its last descriptor lacks EOT", "§16.3 [C]", "qce_ahash_async_req_handle, qce_skcipher_async_req_handle")
+	ruleSurplus  = rule("QCE-DATA-001", trace.Info, "input goes on after SEG_SIZE", "§16.3 [C]", "qce_ahash_async_req_handle, qce_skcipher_async_req_handle")
+	ruleNoEOT    = rule("QCE-DATA-010", trace.Info, "the input's last descriptor has no EOT: only SEG_SIZE says where it ends", "§16.1 [C]", "qce_dma_prep_sgs")
 	ruleEarlyEOT = rule("QCE-DATA-002", trace.Error, "end of transfer before SEG_SIZE: the engine waits for the rest", "§16.3 [C]", "qce_dma_prep_sgs")
 	// Size: bytes dropped.
 	ruleStale     = rule("QCE-DATA-003", trace.Error, "bytes of an earlier request waited in the pipe when the operation started", "§16.3 [C]", "qce_dma_terminate_all")
@@ -74,7 +75,7 @@ func init() { ruleUnmodelled.PerRegister = true }
 var Rules = []*trace.Rule{
 	ruleBusyWrite, ruleBusyGo, ruleNoAlg, ruleBadAlg, ruleEncrRegion, ruleAuthRegion, ruleEncrBlock, ruleAuthBlock,
 	ruleDataUnit, ruleCntrMask, ruleForeign, ruleStaleCfg, ruleBigEndian, ruleZeroSize, ruleNonceWords, ruleTagRegion, ruleFirstIV,
-	ruleSurplus, ruleEarlyEOT, ruleStale, ruleDataFault, ruleMidReset, rulePIOOver, rulePIOUnder,
+	ruleSurplus, ruleNoEOT, ruleEarlyEOT, ruleStale, ruleDataFault, ruleMidReset, rulePIOOver, rulePIOUnder,
 	ruleXTSKeys, ruleKeysLeft, ruleHWKey, ruleWeakDES, ruleEqual3D, ruleKeyWords,
 	ruleNoPipeSet, ruleForeignPipeSet, ruleOtherPipeSet,
 	ruleUnmodelled, ruleReadOnly, ruleReserved, ruleWriteOnly, ruleUnaligned, ruleForeignCPU,

@@ -153,6 +153,12 @@ func TestRules(t *testing.T) {
 		{"QCE-CFG-016", run(set(ccmReq, qce.EncrSegCfg, 0x2102, qce.EncrSegSize, 7)), run(set(ccmReq, qce.EncrSegCfg, 0x2102, qce.EncrSegSize, 8))},
 		{"QCE-CFG-017", run(set(shaReq, qce.AuthIV0, 1)), run(set(shaReq, qce.AuthIV0, 1, qce.AuthByteCnt0, 64))},
 		{"QCE-DATA-001", func(b *bench) { start(b, cbcReq); b.Move(make([]byte, 65)) }, run(cbcReq)},
+		{"QCE-DATA-010", func(b *bench) {
+			b.NoEOT = true
+			b.Run(cbcReq)
+			b.NoEOT = false
+			b.Run(cbcReq)
+		}, run(cbcReq)},
 		{"QCE-DATA-002", func(b *bench) { start(b, cbcReq); b.Move(make([]byte, 63)) },
 			func(b *bench) {
 				start(b, cbcReq)

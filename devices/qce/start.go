@@ -33,7 +33,8 @@ type operation struct {
 	after              bool // authenticate what leaves the cipher
 	in                 uint32
 	pos                uint32 // bytes transformed
-	eot                bool   // the last byte fed ended a transfer
+	last               bool   // the last byte fed ended a descriptor
+	eot                bool   // and a transfer
 
 	ecb      cipher.Block
 	cbc      cipher.BlockMode
@@ -70,7 +71,7 @@ func (e *Engine) start(by trace.Master, off, val uint32) {
 	}
 	o := &e.op
 	o.phase, o.by, o.cipher, o.auth = idle, by, noCipher, noAuth
-	o.in, o.pos, o.eot = 0, 0, false
+	o.in, o.pos, o.last, o.eot = 0, 0, false, false
 	e.sent, e.done, e.fill = 0, 0, 0
 	e.latch(off, val)
 	c := &o.cfg

@@ -197,7 +197,7 @@ func TestDoneOrder(t *testing.T) {
 	e := f.Engine
 	f.Set(cbcReq.Writes(2)...)
 	in, outPipe := 4, 5
-	feed := func(n int) { copy(e.In(in), data[:n]); e.Fed(in, n, false) }
+	feed := func(n int) { copy(e.In(in), data[:n]); e.Fed(in, n, false, false) }
 	feed(16)
 	if e.NWDAck(in) {
 		t.Error("acknowledged before the bytes were taken")
@@ -211,7 +211,7 @@ func TestDoneOrder(t *testing.T) {
 		t.Errorf("%d bytes of output, end %v", len(p), eot)
 	}
 	copy(e.In(in), data[:48])
-	e.Fed(in, 48, true)
+	e.Fed(in, 48, true, true)
 	e.Step()
 	if e.Runnable() || e.NWDAck(in) {
 		t.Error("the last byte is acknowledged before the operation is over")
@@ -246,7 +246,7 @@ func TestPipeReset(t *testing.T) {
 				f.Set(cbcReq.Writes(2)...)
 				if fed > 0 {
 					copy(f.Engine.In(4), data[:fed])
-					f.Engine.Fed(4, fed, fed == 64)
+					f.Engine.Fed(4, fed, fed == 64, fed == 64)
 					f.Engine.Step()
 				}
 				f.Engine.Flush(pipe)

@@ -12,12 +12,14 @@ func (e *Engine) Runnable() bool {
 }
 
 // Step transforms all input that is there, and ends the operation when that was
-// the last.
-func (e *Engine) Step() {
+// the last. It returns how many steps of a BAM take as long, so that a caller can
+// bound what it does at a time.
+func (e *Engine) Step() (work int) {
 	o := &e.op
 	if o.phase != run {
-		return
+		return 0
 	}
+	from := o.pos
 	for {
 		n := e.next()
 		if n == 0 {
@@ -29,10 +31,27 @@ func (e *Engine) Step() {
 		e.sent = e.done // nobody wants it
 	}
 	e.compact()
+	work = 1 + int(o.pos-from)>>6*(cipherWork[o.cipher]+authWork[o.auth])
 	if o.pos == o.seg {
 		e.finish()
 	}
+	return work
 }
+
+// cipherWork and authWork are what 64 bytes of an algorithm take, in the time of a
+// descriptor that does nothing (about 100 ns): rough figures, measured on a
+// processor with instructions for AES.
+var (
+	cipherWork = [numCiphers]int{
+		aesECB: 1, aesCBC: 2, aesCTR: 1, aesXTS: 1, aesCCM: 1, aesGCM: 1,
+		desECB: 10, desCBC: 10, tdesECB: 28, tdesCBC: 28,
+	}
+	authWork = [numAuths]int{
+		sha1Hash: 2, sha256Hash: 3, sha384Hash: 2, sha512Hash: 2,
+		sha1HMAC: 2, sha256HMAC: 3, sha384HMAC: 2, sha512HMAC: 2,
+		aesCMAC: 3, ccmMAC: 3, gcmMAC: 4,
+	}
+)
 
 // next returns how many bytes, from pos on, can be transformed alike now.
 func (e *Engine) next() int {

@@ -185,7 +185,7 @@ func TestSurplus(t *testing.T) {
 					if space := f.Engine.In(2 * f.Pair); len(space) < len(extra) {
 						t.Fatalf("no space for the rest")
 					}
-					f.Engine.Fed(2*f.Pair, len(extra), true)
+					f.Engine.Fed(2*f.Pair, len(extra), true, true)
 					if res := f.Move(in); !res.Done || !bytes.Equal(head(res), head(feeder(ideal, nil).Run(next))) {
 						t.Errorf("%s: bytes of an earlier request reached the next", surplus)
 					}

@@ -272,7 +272,7 @@ func TestFullDisk(t *testing.T) {
 		t.Skip(err)
 	}
 	r, told := broken(t, full)
-	fill(r, 100)
+	fill(r, 10) // less than it may be behind
 	m, err := model.New(model.Config{SoC: "sdm845"}, model.Options{Tap: r, Manual: true})
 	if err != nil {
 		t.Fatal(err)

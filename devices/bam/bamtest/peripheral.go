@@ -64,7 +64,7 @@ func (l *Loopback) In(pipe int) []byte {
 }
 
 // Fed implements bam.Peripheral.
-func (l *Loopback) Fed(pipe, n int, eot bool) {
+func (l *Loopback) Fed(pipe, n int, _, eot bool) {
 	f := l.pair(pipe)
 	l.Moves++
 	f.in += n
@@ -155,7 +155,7 @@ func (s *Scripted) ReadReg(by trace.Master, off uint32) uint32 {
 func (s *Scripted) In(pipe int) []byte { return s.buf[:min(s.Take[pipe], len(s.buf))] }
 
 // Fed implements bam.Peripheral.
-func (s *Scripted) Fed(pipe, n int, eot bool) {
+func (s *Scripted) Fed(pipe, n int, _, eot bool) {
 	s.Got[pipe] = append(s.Got[pipe], s.buf[:n]...)
 	s.Take[pipe] -= n
 	s.logf("pipe %d: fed %d eot=%v", pipe, n, eot)

@@ -113,7 +113,8 @@ func (f *Feeder) feed(in []byte) int {
 	}
 	n := f.some(min(len(space), len(in)))
 	copy(space, in[:n])
-	f.Engine.Fed(pipe, n, n == len(in) && !f.NoEOT)
+	last := n == len(in)
+	f.Engine.Fed(pipe, n, last, last && !f.NoEOT)
 	return n
 }
 
