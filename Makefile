@@ -57,6 +57,8 @@ guest-tests: build
 	$(BIN) run --driver stock --suite contention --seed 1 --out out/stock
 	@echo '== contention and faults, series driver: nothing may be corrupted'
 	$(BIN) run --driver series --suite contention,faults --seed 77 --out out/series
+	@echo '== the ways to an engine: its own driver, virtio-crypto on it, and on QEMU itself'
+	$(BIN) bench --compare
 	@echo '== guest tests'
 	QCEMU_E2E=1 QCEMU=$(abspath $(BIN)) $(GO) test -count=1 -timeout 60m -v ./tests/...
 

@@ -6,10 +6,12 @@ import (
 	"crypto/cipher"
 	"encoding/binary"
 	"encoding/json"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/qcemu/qcemu/devices/attest"
 	"github.com/qcemu/qcemu/devices/cryptoblock"
@@ -60,27 +62,37 @@ func (c *crypto) create() {
 	c.session = uint64(id)
 }
 
-// encrypt does a request and checks the result.
-func (c *crypto) encrypt(n int) {
-	c.t.Helper()
+// head is the header of a request of n bytes.
+func (c *crypto) head(n int) []byte {
 	head := make([]byte, 72)
 	binary.LittleEndian.PutUint64(head[8:], c.session)
 	for i, v := range []uint32{16, uint32(n), uint32(n)} {
 		binary.LittleEndian.PutUint32(head[24+4*i:], v)
 	}
 	binary.LittleEndian.PutUint32(head[64:], 1)
-	text, iv := bytes.Repeat([]byte("text"), n/4), []byte("an IV of 16 byte")
-	mark := c.ram.Mark()
-	defer c.ram.Free(mark)
-	out := []vhosttest.Buffer{c.ram.Put(head), c.ram.Put(iv), c.ram.Put(text)}
-	in := []vhosttest.Buffer{c.ram.Space(n), c.ram.Space(1)}
-	c.queue.Do(out, in, true)
+	return head
+}
+
+func (c *crypto) encrypted(iv, text []byte) []byte {
 	b, err := aes.NewCipher(cryptoKey)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	want := make([]byte, n)
-	cipher.NewCBCEncrypter(b, iv).CryptBlocks(want, text)
+	out := make([]byte, len(text))
+	cipher.NewCBCEncrypter(b, iv).CryptBlocks(out, text)
+	return out
+}
+
+// encrypt does a request and checks the result.
+func (c *crypto) encrypt(n int) {
+	c.t.Helper()
+	text, iv := bytes.Repeat([]byte("text"), n/4), []byte("an IV of 16 byte")
+	mark := c.ram.Mark()
+	defer c.ram.Free(mark)
+	out := []vhosttest.Buffer{c.ram.Put(c.head(n)), c.ram.Put(iv), c.ram.Put(text)}
+	in := []vhosttest.Buffer{c.ram.Space(n), c.ram.Space(1)}
+	c.queue.Do(out, in, true)
+	want := c.encrypted(iv, text)
 	if status := c.ram.Of(in[1])[0]; status != 0 || !bytes.Equal(c.ram.Of(in[0]), want) {
 		c.t.Errorf("%d bytes: status %d", n, status)
 	}
@@ -112,8 +124,13 @@ func TestVhostUser(t *testing.T) {
 	}
 }
 
-// TestVhostUserKilled kills the back-end: the front-end goes on with its session
-// on the next one.
+// killRounds is how often the back-end is killed.
+const killRounds = 100
+
+// TestVhostUserKilled kills the back-end in the middle of its work, again and
+// again: the front-end goes on with its session on the next one. Requests are in
+// place and have a number: one that is lost, comes twice or is encrypted twice
+// shows.
 func TestVhostUserKilled(t *testing.T) {
 	dir := socketDir(t)
 	socket, state := filepath.Join(dir, "crypto.sock"), filepath.Join(dir, "state")
@@ -130,8 +147,13 @@ func TestVhostUserKilled(t *testing.T) {
 	s := begin()
 	f := dialCrypto(t, socket)
 	f.create()
-	f.encrypt(4096)
-	for range 3 {
+	w := newCryptoWindow(f, 4)
+	rng := rand.New(rand.NewPCG(11, 12))
+	for range killRounds {
+		for end := time.Now().Add(time.Duration(rng.IntN(2000)) * time.Microsecond); time.Now().Before(end); {
+			w.collect()
+			w.submit()
+		}
 		s.cmd.Process.Kill()
 		<-s.ended
 		s = begin()
@@ -142,10 +164,84 @@ func TestVhostUserKilled(t *testing.T) {
 		f.Frontend = next
 		f.setUp()
 		f.queue.Resume(next, 0)
-		f.encrypt(4096)
+	}
+	w.finish()
+	t.Logf("%d requests in %d rounds", w.submitted, killRounds)
+	if w.submitted != w.done || w.submitted < killRounds {
+		t.Errorf("%d requests, %d done", w.submitted, w.done)
 	}
 	s.stop()
 	if _, err := os.Stat(state); err == nil {
 		t.Error("the state, with keys in it, is left behind")
+	}
+}
+
+// cryptoWindow keeps requests in flight. Each has a place in memory.
+type cryptoWindow struct {
+	c               *crypto
+	free            []*cryptoPlace
+	flying          map[uint16]*cryptoPlace
+	submitted, done int
+}
+
+type cryptoPlace struct {
+	head, iv, text, status vhosttest.Buffer
+	want                   []byte
+}
+
+const windowText = 2048
+
+func newCryptoWindow(c *crypto, n int) *cryptoWindow {
+	w := &cryptoWindow{c: c, flying: map[uint16]*cryptoPlace{}}
+	for range n {
+		w.free = append(w.free, &cryptoPlace{c.ram.Put(c.head(windowText)), c.ram.Space(16), c.ram.Space(windowText), c.ram.Space(1), nil})
+	}
+	return w
+}
+
+func (w *cryptoWindow) submit() {
+	for len(w.free) > 0 {
+		p := w.free[0]
+		w.free = w.free[1:]
+		text, iv := w.c.ram.Of(p.text), w.c.ram.Of(p.iv)
+		for i := 0; i < len(text); i += 8 {
+			binary.LittleEndian.PutUint64(text[i:], uint64(w.submitted))
+		}
+		binary.LittleEndian.PutUint64(iv, uint64(w.submitted))
+		w.c.ram.Of(p.status)[0] = 0xff
+		p.want = w.c.encrypted(iv, text)
+		w.flying[w.c.queue.Submit([]vhosttest.Buffer{p.head, p.iv, p.text}, []vhosttest.Buffer{p.text, p.status}, true)] = p
+		w.submitted++
+	}
+}
+
+func (w *cryptoWindow) collect() {
+	for {
+		id, _, ok := w.c.queue.Used()
+		if !ok {
+			return
+		}
+		w.take(id)
+	}
+}
+
+func (w *cryptoWindow) take(id uint16) {
+	p := w.flying[id]
+	if p == nil {
+		w.c.t.Fatalf("chain %d was used, and is not in flight", id)
+	}
+	delete(w.flying, id)
+	if status := w.c.ram.Of(p.status)[0]; status != 0 || !bytes.Equal(w.c.ram.Of(p.text), p.want) {
+		w.c.t.Fatalf("request of IV %x: status %d, or encrypted not once", w.c.ram.Of(p.iv), status)
+	}
+	w.free = append(w.free, p)
+	w.done++
+}
+
+// finish takes what is still in flight.
+func (w *cryptoWindow) finish() {
+	for len(w.flying) > 0 {
+		id, _ := w.c.queue.Take()
+		w.take(id)
 	}
 }

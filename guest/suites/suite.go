@@ -64,6 +64,7 @@ var aside = []Suite{
 	measure{},
 	virtioEndure{},
 	virtioSpeed{},
+	virtioTogether{},
 }
 
 // All returns the suites in the order in which they run, without those that run

@@ -89,6 +89,9 @@ func (s virtio) Run(ctx context.Context, env *Env) error {
 		}
 		env.Case(report.Case{Name: "correct/" + way, Algorithm: VirtioAlgorithm}, func(c *report.Case) { r.correct(ctx, c) })
 		env.Case(report.Case{Name: "parallel/" + way, Algorithm: VirtioAlgorithm}, func(c *report.Case) { r.parallel(ctx, c) })
+		if way == VirtioOurs {
+			r.together(ctx)
+		}
 		r.tcrypt(ctx, way)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -308,7 +311,7 @@ func (r *virtioRun) parallel(ctx context.Context, c *report.Case) {
 	var wg sync.WaitGroup
 	for u := range users {
 		wg.Go(func() {
-			user, err := newVirtioUser(uint32(u))
+			user, err := newVirtioUser(VirtioAlgorithm, uint32(u))
 			if err == nil {
 				defer user.close()
 				err = user.do(ctx, 0, requests)
@@ -326,22 +329,23 @@ func (r *virtioRun) parallel(ctx context.Context, c *report.Case) {
 
 // virtioUser has a key, and knows what comes out.
 type virtioUser struct {
-	seed  uint32
-	block cipher.Block
-	alg   *afalg.Cipher
+	algorithm string
+	seed      uint32
+	block     cipher.Block
+	alg       *afalg.Cipher
 }
 
-func newVirtioUser(seed uint32) (*virtioUser, error) {
+func newVirtioUser(algorithm string, seed uint32) (*virtioUser, error) {
 	key := pattern(seed, 16)
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, err
 	}
-	alg, err := afalg.NewCipher(VirtioAlgorithm, key)
+	alg, err := afalg.NewCipher(algorithm, key)
 	if err != nil {
 		return nil, err
 	}
-	return &virtioUser{seed, block, alg}, nil
+	return &virtioUser{algorithm, seed, block, alg}, nil
 }
 
 func (u *virtioUser) close() { u.alg.Close() }
@@ -353,7 +357,7 @@ func (u *virtioUser) do(ctx context.Context, first, requests int) error {
 		want := make([]byte, len(text))
 		cipher.NewCBCEncrypter(u.block, iv).CryptBlocks(want, text)
 		if got, err := u.alg.Crypt(afalg.Encrypt, iv, text); err != nil || !bytes.Equal(got, want) {
-			return fmt.Errorf("user %d, request %d: %w", u.seed, i, wrongOr(err))
+			return fmt.Errorf("%s, user %d, request %d: %w", u.algorithm, u.seed, i, wrongOr(err))
 		}
 	}
 	return nil

@@ -3,10 +3,13 @@ package suites
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/qcemu/qcemu/guest/job"
 	"github.com/qcemu/qcemu/report"
 )
 
@@ -15,10 +18,12 @@ import (
 type virtioEndure struct{}
 
 // VirtioEndure is the suite's name, and its case's; VirtioBusy is the progress
-// that it tells when requests are under way.
+// that it tells when requests are under way, VirtioEnough the file in the shared
+// folder by which the host ends it.
 const (
 	VirtioEndure = "virtio-endure"
 	VirtioBusy   = "requests are under way"
+	VirtioEnough = "enough"
 )
 
 func (virtioEndure) Name() string { return VirtioEndure }
@@ -29,8 +34,8 @@ func (virtioEndure) Boot() Boot { return BootVirtio }
 
 const (
 	endureUsers = 4
-	endureFor   = 40 * time.Second
-	endureBatch = 10 // requests between looks at the clock
+	endureFor   = 30 * time.Minute // if the host says nothing
+	endureBatch = 10               // requests between looks at the time
 )
 
 func (virtioEndure) Run(ctx context.Context, env *Env) error {
@@ -45,12 +50,19 @@ func (virtioEndure) Run(ctx context.Context, env *Env) error {
 	env.Case(report.Case{Name: VirtioEndure, Algorithm: VirtioAlgorithm}, func(c *report.Case) {
 		var done atomic.Int64
 		errs := make([]error, endureUsers)
-		end := time.Now().Add(endureFor)
+		ctx, enough := context.WithTimeout(ctx, endureFor)
+		defer enough()
 		var wg sync.WaitGroup
 		for u := range endureUsers {
-			wg.Go(func() { errs[u] = endure(ctx, uint32(u), end, &done) })
+			wg.Go(func() { errs[u] = endure(ctx, uint32(u), &done) })
 		}
 		env.Progress(VirtioBusy)
+		for ctx.Err() == nil {
+			if _, err := os.Stat(filepath.Join(job.MountPoint, VirtioEnough)); err == nil {
+				enough()
+			}
+			time.Sleep(pollEvery)
+		}
 		wg.Wait()
 		if err := errors.Join(errs...); err != nil {
 			failf(c, "%v", err)
@@ -62,13 +74,13 @@ func (virtioEndure) Run(ctx context.Context, env *Env) error {
 
 // endure does requests with one key. Its session is made once: while there is no
 // back-end none can be.
-func endure(ctx context.Context, seed uint32, end time.Time, done *atomic.Int64) error {
-	u, err := newVirtioUser(seed)
+func endure(ctx context.Context, seed uint32, done *atomic.Int64) error {
+	u, err := newVirtioUser(VirtioAlgorithm, seed)
 	if err != nil {
 		return err
 	}
 	defer u.close()
-	for n := 0; time.Now().Before(end) && ctx.Err() == nil; n += endureBatch {
+	for n := 0; ctx.Err() == nil; n += endureBatch {
 		if err := u.do(ctx, n, endureBatch); err != nil {
 			return err
 		}

@@ -48,6 +48,9 @@ const (
 	speedSize     = 4096
 )
 
+// qceCBC is the algorithm in the engine's own driver.
+const qceCBC = "cbc-aes-qce"
+
 // VirtioUsers are the numbers of users at a time with which each way is measured.
 var VirtioUsers = []int{1, 8}
 
@@ -125,7 +128,7 @@ func (r *virtioRun) speed(ctx context.Context) {
 
 // speedTurn measures a way once. It returns a case if that cannot be done.
 func (r *virtioRun) speedTurn(ctx context.Context, way string, measured map[string]*turns) *report.Case {
-	name := "cbc-aes-qce"
+	name := qceCBC
 	if way != VirtioQCE {
 		name = VirtioAlgorithm
 		if err := r.only(ctx, way); err != nil {

@@ -19,8 +19,22 @@ import (
 )
 
 // victimEnv makes the test program a back-end that serves file descriptor 3; its
-// value is the path of the state file, or "-".
+// value is the path of the state file, or "-". Into file descriptor 4 it writes a
+// byte for each request that it begins to serve.
 const victimEnv = "QCEMU_TEST_VICTIM"
+
+// victimDevice is what it serves.
+type victimDevice struct {
+	*inverter
+	begun *os.File
+}
+
+func (d victimDevice) Serve(queue int, r *backend.Request) error {
+	if _, err := d.begun.Write([]byte{1}); err != nil {
+		return err
+	}
+	return d.inverter.Serve(queue, r)
+}
 
 func TestMain(m *testing.M) {
 	if state := os.Getenv(victimEnv); state != "" {
@@ -31,7 +45,7 @@ func TestMain(m *testing.M) {
 }
 
 func victim(path string) {
-	dev := newInverter()
+	dev := victimDevice{newInverter(), os.NewFile(4, "begun")}
 	var state *backend.State
 	if path != "-" {
 		var err error
@@ -50,8 +64,10 @@ func victim(path string) {
 	}
 }
 
-// TestKilled kills the back-end in the middle of its work, a hundred times. The
-// requests are in place: one that was done twice would have its old text.
+// TestKilled kills the back-end in the middle of its work, a hundred times. Each
+// request has a number in its text, and is in place: one that was done twice
+// would have its old text. What the back-end was in the middle of when it was
+// killed is begun again by the next, at most one request each time.
 func TestKilled(t *testing.T) {
 	for _, c := range []struct {
 		name            string
@@ -82,7 +98,12 @@ func killed(t *testing.T, packed, inState bool) {
 	if inState {
 		state = filepath.Join(dir, "state")
 	}
-	v := &victims{t: t, path: filepath.Join(dir, "s"), file: file, state: state, ram: vhosttest.NewRAM(t, guestLow, userLow, 256<<20), packed: packed, inflight: -1}
+	begun, err := os.OpenFile(filepath.Join(dir, "begun"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer begun.Close()
+	v := &victims{t: t, begun: begun, path: filepath.Join(dir, "s"), file: file, state: state, ram: vhosttest.NewRAM(t, guestLow, userLow, 256<<20), packed: packed, inflight: -1}
 	defer func() { unix.Close(v.inflight) }()
 
 	const size = 64
@@ -92,7 +113,7 @@ func killed(t *testing.T, packed, inState bool) {
 	}
 	v.start(d)
 	rng := rand.New(rand.NewPCG(9, 10))
-	texts := map[uint16]vhosttest.Buffer{}
+	texts := map[uint16]numbered{}
 	var free []vhosttest.Buffer
 	submitted, done := 0, 0
 	for range size / 2 {
@@ -104,16 +125,15 @@ func killed(t *testing.T, packed, inState bool) {
 			if !ok {
 				return
 			}
-			b, known := texts[id]
+			n, known := texts[id]
 			if !known || written != textLen {
 				t.Fatalf("chain %d was used with %d bytes; in flight: %v", id, written, known)
 			}
 			delete(texts, id)
-			n := submittedOf(v.ram.Of(b))
-			if n < 0 {
-				t.Fatalf("chain %d: its text was not inverted once", id)
+			if !inverted(v.ram.Of(n.text), n.number) {
+				t.Fatalf("request %d: its text was not inverted once", n.number)
 			}
-			free = append(free, b)
+			free = append(free, n.text)
 			done++
 		}
 	}
@@ -121,9 +141,9 @@ func killed(t *testing.T, packed, inState bool) {
 		for len(free) > 0 {
 			b := free[len(free)-1]
 			free = free[:len(free)-1]
-			fillText(v.ram.Of(b), byte(submitted))
+			fillText(v.ram.Of(b), uint32(submitted))
+			texts[d.Add([]vhosttest.Buffer{b}, []vhosttest.Buffer{b}, true)] = numbered{uint32(submitted), b}
 			submitted++
-			texts[d.Add([]vhosttest.Buffer{b}, []vhosttest.Buffer{b}, true)] = b
 		}
 		d.Publish()
 		v.queue.Kick.Signal()
@@ -150,31 +170,41 @@ func killed(t *testing.T, packed, inState bool) {
 		}
 	}
 	v.kill()
-	t.Logf("%d requests, %d done", submitted, done)
+	fi, err := begun.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := int(fi.Size()) - submitted
+	t.Logf("%d requests, %d done, %d of them begun twice", submitted, done, again)
 	if submitted != done {
 		t.Errorf("%d requests, %d done", submitted, done)
 	}
+	if again < 0 || again > rounds {
+		t.Errorf("%d requests were begun %d times in %d rounds", submitted, fi.Size(), rounds)
+	}
 }
 
-// fillText makes a text of a request, submittedOf finds out which one was
-// inverted; -1: none, or not all of it.
-func fillText(p []byte, n byte) {
+// numbered is a request in flight.
+type numbered struct {
+	number uint32
+	text   vhosttest.Buffer
+}
+
+// fillText makes the text of a request, inverted tells whether it is what comes
+// out of it.
+func fillText(p []byte, n uint32) {
 	for i := range p {
-		p[i] = n & 0x7f
+		p[i] = byte(n >> (i % 4 * 8))
 	}
-	p[0] = 0x55
 }
 
-func submittedOf(p []byte) int {
-	if p[0] != ^byte(0x55) {
-		return -1
-	}
-	for _, b := range p[1:] {
-		if b != p[1] || b < 0x80 {
-			return -1
+func inverted(p []byte, n uint32) bool {
+	for i, b := range p {
+		if b != ^byte(n>>(i%4*8)) {
+			return false
 		}
 	}
-	return int(^p[1])
+	return true
 }
 
 // victims starts one back-end after the other on the same socket.
@@ -182,6 +212,7 @@ type victims struct {
 	t        *testing.T
 	path     string
 	file     *os.File
+	begun    *os.File
 	state    string
 	packed   bool
 	ram      *vhosttest.RAM
@@ -195,7 +226,7 @@ func (v *victims) start(d vhosttest.Driver) {
 	t := v.t
 	v.cmd = exec.Command(os.Args[0])
 	v.cmd.Env = append(os.Environ(), victimEnv+"="+v.state)
-	v.cmd.ExtraFiles = []*os.File{v.file}
+	v.cmd.ExtraFiles = []*os.File{v.file, v.begun}
 	v.cmd.Stderr = os.Stderr
 	if err := v.cmd.Start(); err != nil {
 		t.Fatal(err)
