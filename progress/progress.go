@@ -164,12 +164,24 @@ func (s *Step) Note(format string, args ...any) {
 
 // End closes the step.
 func (s *Step) End(err error) {
+	if err != nil {
+		s.end("failed", false)
+	} else {
+		s.end("done", true)
+	}
+}
+
+// EndAs closes a step that neither went through nor failed, with a word for it.
+func (s *Step) EndAs(word string) { s.end(word, false) }
+
+// end closes the step; a quiet end of a silent step is not mentioned.
+func (s *Step) end(word string, quiet bool) {
 	p := s.p
 	if p == nil {
 		return
 	}
 	p.mu.Lock()
-	quiet := s.silent && err == nil
+	quiet = quiet && s.silent
 	if s.later != nil {
 		s.later.Stop()
 		s.later = nil
@@ -177,10 +189,6 @@ func (s *Step) End(err error) {
 	p.mu.Unlock()
 	if quiet {
 		return
-	}
-	word := "done"
-	if err != nil {
-		word = "failed"
 	}
 	p.Printf("  %s: %s, %s", s.what, word, took(time.Since(s.start)))
 }

@@ -33,12 +33,15 @@ func TestLines(t *testing.T) {
 		time.Sleep(time.Minute)
 		s.End(nil)
 		p.Begin("Trying").End(errors.New("no"))
+		p.Begin("Dying").EndAs("dead")
 		want := `  Building it ...
   Building it: 2 of 4 MB (50 %), 30.0 s
 a note
   Building it: done, 1 min 30 s
   Trying ...
   Trying: failed, 0.0 s
+  Dying ...
+  Dying: dead, 0.0 s
 `
 		if diff := cmp.Diff(want, out.String()); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)

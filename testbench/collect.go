@@ -19,6 +19,8 @@ type collector struct {
 	phase string // of a suite that has several, "" for none
 	boot  *progress.Step
 
+	foretold bool // the guest's death; guarded by mu
+
 	mu       sync.Mutex
 	suites   []report.Suite
 	running  bool // the last of suites has not ended
@@ -122,7 +124,11 @@ func (c *collector) close(why string) {
 	if s.Failed() {
 		err = fmt.Errorf("%s", s.Name)
 	}
-	c.step.End(err)
+	if c.foretold {
+		c.step.EndAs("the kernel died, as was expected")
+	} else {
+		c.step.End(err)
+	}
 	c.running = false
 	c.begin("")
 }
@@ -144,10 +150,12 @@ func (c *collector) state() (suite string, since, last time.Time) {
 	return suite, since, c.last
 }
 
-// end closes what is open and returns the suites; why says how the guest ended.
-func (c *collector) end(why string) []report.Suite {
+// end closes what is open and returns the suites; why says how the guest ended,
+// foretold that it was expected to.
+func (c *collector) end(why string, foretold bool) []report.Suite {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.foretold = foretold
 	c.close(why)
 	return c.suites
 }

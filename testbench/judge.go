@@ -25,8 +25,9 @@ func (r *run) judge(plan bootPlan, col *collector, con *console, why, stderr str
 		why = cmp.Or(why, "the guest could not go on")
 		why += ": " + failed
 	}
-	done := col.end(why)
-	if n := len(done); why != "" && n > 0 && plan.mayCrash(complaints) {
+	foretold := why != "" && plan.mayCrash(complaints)
+	done := col.end(why, foretold)
+	if n := len(done); n > 0 && foretold {
 		plan.crashed(&done[n-1], lastWords(why, stderr, con.tail()), complaints)
 		why = ""
 	}
