@@ -87,6 +87,7 @@ func (r *Run) writePhases(w io.Writer) {
 	t.Flush()
 	r.writeOutcomes(w)
 	r.writeFirsts(w)
+	r.writeStory(w)
 }
 
 // writeOutcomes sets what the driver was expected to do against what it did,

@@ -42,8 +42,18 @@ type Corruption struct {
 	History []string `json:"history"`
 }
 
-// maxFirst bounds Book.First.
-const maxFirst = 16
+// maxFirst bounds Book.First, for each algorithm.
+const maxFirst = 4
+
+// told is how many of an algorithm are in Book.First.
+func (b *Book) told(alg string) (n int) {
+	for i := range b.First {
+		if b.First[i].Alg == alg {
+			n++
+		}
+	}
+	return n
+}
 
 // entry opens the book of a side for a change.
 func (m *Monitor) entry(s *side, change func(b *Book, a *AlgCount)) {
@@ -100,7 +110,7 @@ func (m *Monitor) find(s *side, r *trace.Rule, c Corruption) {
 			a.Requests++
 			a.Corrupted++
 		}
-		if len(b.First) < maxFirst {
+		if b.told(s.alg) < maxFirst {
 			c.History = m.history.render(m.cfg.Describe)
 			b.First = append(b.First, c)
 		}

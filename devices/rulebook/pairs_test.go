@@ -83,11 +83,11 @@ func (s situation) found(t *testing.T, seed uint64) []string {
 // TestPairs trips each rule with one of a few seeds, and with none of them where
 // it must not be.
 func TestPairs(t *testing.T) {
-	const seeds = 20
+	const seeds = 8
 	for _, p := range pairs {
 		tripped := false
 		for seed := range uint64(seeds) {
-			tripped = tripped || slices.Contains(p.trip.found(t, seed), p.id)
+			tripped = tripped || slices.Contains(p.trip.found(t, seed), p.id) // one is enough
 			if got := p.near.found(t, seed); slices.Contains(got, p.id) {
 				t.Errorf("%s: %+v, seed %d, trips it", p.id, p.near, seed)
 				break
