@@ -42,9 +42,9 @@ func TestUnknownSection(t *testing.T) {
 // The sections that need no guest, with few rounds: that they measure what they
 // say, not how long it takes.
 func TestSections(t *testing.T) {
-	was := coreTurns
-	coreTurns = turns{rounds: 3, batch: 1}
-	t.Cleanup(func() { coreTurns = was })
+	core, oracle, verdicts := coreTurns, oracleTurns, verdictTurns
+	coreTurns, oracleTurns, verdictTurns = turns{rounds: 3, batch: 1}, turns{rounds: 3, batch: 2}, turns{rounds: 3, batch: 2}
+	t.Cleanup(func() { coreTurns, oracleTurns, verdictTurns = core, oracle, verdicts })
 	c := Config{Sections: []string{"socket", "core"}, Guest: testbench.GuestConfig{Profile: profile(t)}}
 	r, err := Run(context.Background(), c)
 	if err != nil {
@@ -57,7 +57,7 @@ func TestSections(t *testing.T) {
 			t.Errorf("%s, %s: %v to %v: nothing was measured", l.Section, l.What, l.Value, l.Base)
 		}
 	}
-	if diff := cmp.Diff(map[string]int{"socket": 4, "core": 4 + len(watchers)}, count); diff != "" {
+	if diff := cmp.Diff(map[string]int{"socket": 4, "core": 7 + len(watchers)}, count); diff != "" {
 		t.Errorf("lines by section (-want +got):\n%s", diff)
 	}
 }

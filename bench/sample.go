@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // samples are times in nanoseconds, sorted.
@@ -25,11 +27,38 @@ func (s samples) p99() float64 { return s.quantile(0.99) }
 type turns struct {
 	rounds int // of each piece
 	batch  int // repetitions in a sample; a sample is their mean
+	// clock tells the time; nil: that on the wall.
+	clock func() time.Duration
+	// between is done after each sample, and not timed; nil: nothing.
+	between func()
+}
+
+var start = time.Now()
+
+func wall() time.Duration { return time.Since(start) }
+
+// processorTime is what all threads of the process have used so far.
+func processorTime() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {
+		panic(err) // every Linux has that clock
+	}
+	return time.Duration(t.Nano())
+}
+
+// with does something between samples.
+func (t turns) with(between func()) turns {
+	t.between = between
+	return t
 }
 
 // run times the pieces by turns, so that whatever else the machine does meets
 // all of them alike.
 func (t turns) run(ctx context.Context, work ...func()) []samples {
+	clock := t.clock
+	if clock == nil {
+		clock = wall
+	}
 	times := make([]samples, len(work))
 	for i, f := range work {
 		times[i] = make(samples, 0, t.rounds)
@@ -40,11 +69,14 @@ func (t turns) run(ctx context.Context, work ...func()) []samples {
 			break
 		}
 		for i, f := range work {
-			start := time.Now()
+			began := clock()
 			for range t.batch {
 				f()
 			}
-			times[i] = append(times[i], float64(time.Since(start))/float64(t.batch))
+			times[i] = append(times[i], float64(clock()-began)/float64(t.batch))
+			if t.between != nil {
+				t.between()
+			}
 		}
 	}
 	for _, s := range times {

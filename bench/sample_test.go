@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -31,6 +32,21 @@ func TestTurns(t *testing.T) {
 	cancel()
 	if got := (turns{rounds: 9, batch: 1}).run(ctx, func() {}); len(got[0]) != 0 {
 		t.Errorf("%d samples after the end of the context, want none", len(got[0]))
+	}
+}
+
+func TestTurnsByAnotherClock(t *testing.T) {
+	now, between := time.Duration(0), 0
+	clock := turns{rounds: 3, batch: 2, clock: func() time.Duration { return now }}
+	got := clock.with(func() { between++; now += time.Hour }).run(context.Background(), func() { now += 5 })
+	if diff := cmp.Diff([]samples{{5, 5, 5}}, got); diff != "" || between != 3 {
+		t.Errorf("between the samples was %d times; samples (-want +got):\n%s", between, diff)
+	}
+}
+
+func TestProcessorTime(t *testing.T) {
+	before := processorTime()
+	for processorTime() == before {
 	}
 }
 

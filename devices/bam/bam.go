@@ -50,6 +50,7 @@ type BAM struct {
 	actor     trace.Master                  // of the register write in progress
 	actorOff  uint32                        // and where it goes
 	ev        trace.Event                   // scratch, so that an event costs no allocation: of tell
+	access    trace.Event                   // of regEvent
 	odd       trace.Event                   // and of emit
 	buf       [16]byte                      // a descriptor or an element on its way from memory
 	row       [readAhead * ElementSize]byte // several of them, for plainWrites

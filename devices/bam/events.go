@@ -67,7 +67,9 @@ func (b *BAM) lineEvent(ee int, level bool) {
 }
 
 func (b *BAM) regEvent(k trace.Kind, by trace.Master, off, val uint32) {
-	b.emit(trace.Event{Kind: k, Block: trace.BAM, By: by, Pipe: -1, Off: off, Value: uint64(val)})
+	e := &b.access
+	e.Time, e.Kind, e.Block, e.By, e.Pipe, e.Off, e.Value = b.now, k, trace.BAM, by, -1, off, uint64(val)
+	b.sink.Emit(e)
 }
 
 // complain reports a broken rule at a pipe's current descriptor.

@@ -209,6 +209,10 @@ func (b *Block) oddAccess(by trace.Master, off uint32) {
 	}
 }
 
+// Dismiss takes the first n readers of the event stream away. It may be called
+// from inside the block.
+func (b *Block) Dismiss(n int) { b.stream.fan = b.stream.fan.Without(n) }
+
 // Describe renders an event in one line.
 func (b *Block) Describe(e *trace.Event) string {
 	return describe(b.layout, e)

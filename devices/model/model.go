@@ -26,7 +26,8 @@ type Model struct {
 
 	checker *checker.Checker // nil: none
 	tap     Tap
-	gate    gate
+	readers int                 // of the event stream, who count what happens
+	stopped bool                // nothing counts any more
 	ended   bool                // guarded by the block
 	counts  []antagonist.Counts // of the antagonists when it ended
 	books   []integrity.Book    // of the monitor when it ended
@@ -61,7 +62,7 @@ func New(c Config, o Options) (*Model, error) {
 	m.Findings = finding.NewLog(func(e *trace.Event) string { return m.Block.Describe(e) })
 	readers := []trace.Sink{m.Counter, m.Findings}
 	opts := cryptoblock.Options{
-		Readings: c.Readings, Sinks: []trace.Sink{&m.gate}, Timing: c.Timing, Faults: c.Faults,
+		Readings: c.Readings, Timing: c.Timing, Faults: c.Faults,
 		InFlight: c.InFlight, Manual: o.Manual, Exact: o.Exact,
 	}
 	if o.Tap != nil {
@@ -91,7 +92,9 @@ func New(c Config, o Options) (*Model, error) {
 			return nil, err
 		}
 	}
-	m.gate.fan = trace.NewFan(append(readers, o.Sinks...)...)
+	readers = append(readers, o.Sinks...)
+	m.readers = len(readers)
+	opts.Sinks = append(readers, opts.Sinks...)
 	if m.Block, err = cryptoblock.New(*p, opts); err != nil {
 		return nil, err
 	}
@@ -190,10 +193,10 @@ func (m *Model) End() {
 			return
 		}
 		m.ended = true
-		if m.checker != nil && !m.gate.shut {
+		if m.checker != nil && !m.stopped {
 			m.checker.Finish()
 		}
-		m.gate.shut = true
+		m.Stop()
 		if m.antagonists != nil {
 			m.counts = m.antagonists.Counts()
 		}
@@ -208,30 +211,9 @@ func (m *Model) End() {
 
 // Stop makes nothing that happens from here on count. It may be called from
 // inside the block.
-func (m *Model) Stop() { m.gate.shut = true }
-
-// gate hands the event stream on while it counts.
-type gate struct {
-	fan  *trace.Fan
-	shut bool
-}
-
-// Wants implements trace.Selective.
-func (g *gate) Wants(k trace.Kind) bool { return g.fan.Wants(k) }
-
-// Emit implements trace.Sink.
-func (g *gate) Emit(e *trace.Event) {
-	if !g.shut {
-		g.fan.Emit(e)
-	}
-}
-
-// TakesRow implements trace.RowSink.
-func (g *gate) TakesRow(r *trace.Row) bool { return g.shut || g.fan.TakesRow(r) }
-
-// EmitRow implements trace.RowSink.
-func (g *gate) EmitRow(r *trace.Row) {
-	if !g.shut {
-		g.fan.EmitRow(r)
+func (m *Model) Stop() {
+	if !m.stopped {
+		m.stopped = true
+		m.Block.Dismiss(m.readers)
 	}
 }

@@ -243,8 +243,9 @@ func (e *Engine) storeWord(b *Bank, by trace.Master, off, val uint32) {
 	e.r[i], e.writer[i] = val, by.EE+1
 }
 
-// count counts n writes.
+// count counts n writes of a master.
 func (e *Engine) count(by trace.Master, n uint32) {
+	e.writers |= 1 << (by.EE & 7)
 	w := &e.since.ee[by.EE&7]
 	if w.cpu+w.command == 0 {
 		w.first = e.since.total

@@ -20,6 +20,8 @@ type Engine struct {
 	r      [windowWords]uint32
 	writer [windowWords]uint8 // EE of the last write plus 1; 0: not written
 
+	writers uint8 // EEs that have written at all, one bit each
+
 	status, status2 uint32 // the stored bits; the live ones are added on reading
 	lock            lockState
 	since           sinceGo
@@ -121,6 +123,7 @@ func (e *Engine) Reset() {
 	}
 	clear(e.r[:])
 	clear(e.writer[:])
+	e.writers = 0
 	for i := range Registers {
 		b := &Registers[i]
 		for n := range b.Count {

@@ -91,6 +91,9 @@ type span struct {
 // another EE wrote last.
 func (e *Engine) lintWriters() {
 	o := &e.op
+	if e.writers&^(1<<(o.by.EE&7)) == 0 {
+		return // nobody else has ever written
+	}
 	spans := [...]span{
 		{ConfigReg, 1}, {SegSize, 1}, {EncrSegCfg, 1}, {AuthSegCfg, 1},
 		{off: EncrSegSize}, {off: EncrKey0}, {off: CntrIV0}, {off: EncrXTSKey0}, {off: CntrMask}, {off: CntrMask2}, {off: EncrCCMInitCnt0},

@@ -142,8 +142,9 @@ func (e *Engine) latch(off, val uint32) {
 
 // bytes reads a bank of string registers: an even number of words.
 func (e *Engine) bytes(p []byte, off uint32) {
-	for w := e.r[off/4:]; len(p) >= 8; p, w = p[8:], w[2:] {
-		binary.BigEndian.PutUint64(p, uint64(w[0])<<32|uint64(w[1]))
+	w := e.r[off/4:][:len(p)/4]
+	for i := range len(p) / 8 {
+		binary.BigEndian.PutUint64(p[8*i:], uint64(w[2*i])<<32|uint64(w[2*i+1]))
 	}
 }
 

@@ -2,14 +2,18 @@ package trace
 
 // Fan hands each event to those of several readers that want it.
 type Fan struct {
+	all     []Sink
 	readers [Anomaly + 1][]Sink // of each kind
 	rows    []RowSink           // of the kinds that a Row stands for
 	split   bool                // one of those readers can not read rows
 }
 
+// Without returns a fan without the first n readers.
+func (f *Fan) Without(n int) *Fan { return NewFan(f.all[n:]...) }
+
 // NewFan returns a fan of the readers, in this order.
 func NewFan(sinks ...Sink) *Fan {
-	f := new(Fan)
+	f := &Fan{all: sinks}
 	for _, s := range sinks {
 		for kind := range f.readers {
 			if wants(s, Kind(kind)) {

@@ -1,25 +1,21 @@
 package oracle
 
 import (
-	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/qcemu/qcemu/devices/qce"
 	"github.com/qcemu/qcemu/devices/trace"
 )
 
-// Checker is a qce.Observer that checks every operation of an engine. Its
-// counts may be read while the engine runs.
+// Checker is a qce.Observer that checks every operation of an engine. While an
+// operation runs, its streams are copied; they are judged afterwards, mostly by
+// another goroutine. What the methods that read results return does not depend
+// on that: they wait until everything is judged that has ended by then.
 type Checker struct {
-	limit   int
-	cfg     qce.Latched
-	in, out []byte
-	skip    bool
-
-	mu     sync.Mutex
-	counts Counts
-	bad    []Mismatch
+	limit  int
+	job    *job // of the operation that runs
+	judged bool // it is one, and not too long
+	queue  queue
 }
 
 // Counts says how many operations were checked.
@@ -34,85 +30,79 @@ type Counts struct {
 type Mismatch struct {
 	Op   trace.Op
 	What string
+
+	number uint64 // of the operation
 }
 
 func (m Mismatch) Error() string {
 	return fmt.Sprintf("%s, %d bytes, EE%d: %s", m.Op.Alg, m.Op.Bytes, m.Op.EE, m.What)
 }
 
-const maxMismatches = 100
-
 // NewChecker returns a checker that judges operations of up to limit bytes of
 // input.
-func NewChecker(limit int) *Checker { return &Checker{limit: limit} }
+func NewChecker(limit int) *Checker {
+	k := &Checker{limit: limit, job: &job{}}
+	k.queue.judged.L = &k.queue.mu
+	return k
+}
 
 // SetLimit sets the limit for operations that start from now on; 0 judges none.
 // The engine must not run meanwhile.
-func (k *Checker) SetLimit(n int) { k.limit = n }
+func (k *Checker) SetLimit(n int) {
+	if k.limit = n; n == 0 {
+		k.limit = -1 // not even an empty one
+	}
+}
 
 // Start implements qce.Observer.
 func (k *Checker) Start(_ *trace.Op, c *qce.Latched) {
-	k.cfg = *c
-	k.in, k.out = k.in[:0], k.out[:0]
-	k.skip = k.limit == 0 || uint64(c.SegSize) > uint64(k.limit)
+	if k.judged {
+		k.job.scrub()
+	}
+	if k.judged = int64(c.SegSize) <= int64(k.limit); k.judged {
+		k.job.cfg = *c
+	}
 }
 
 // Input implements qce.Observer.
 func (k *Checker) Input(p []byte) {
-	if !k.skip {
-		k.in = append(k.in, p...)
+	if k.judged {
+		k.job.in = append(k.job.in, p...)
 	}
 }
 
 // Output implements qce.Observer.
 func (k *Checker) Output(p []byte) {
-	if !k.skip {
-		k.out = append(k.out, p...)
+	if k.judged {
+		k.job.out = append(k.job.out, p...)
 	}
 }
 
 // Done implements qce.Observer.
 func (k *Checker) Done(op *trace.Op) {
-	err := ErrNotJudged
-	if !k.skip {
-		err = Check(&k.cfg, k.in, k.out, op.Status)
+	if !k.judged {
+		k.queue.skip()
+		return
 	}
-	k.forget()
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	switch {
-	case err == nil:
-		k.counts.Checked++
-	case errors.Is(err, ErrNotJudged):
-		k.counts.NotJudged++
-	default:
-		k.counts.Checked++
-		k.counts.Wrong++
-		if len(k.bad) < maxMismatches {
-			k.bad = append(k.bad, Mismatch{Op: *op, What: err.Error()})
-		}
-	}
+	k.job.op = *op
+	k.job = k.queue.put(k.job)
+	k.judged = false
 }
 
 // Abort implements qce.Observer.
-func (k *Checker) Abort(*trace.Op) { k.forget() }
-
-func (k *Checker) forget() {
-	k.cfg = qce.Latched{}
-	clear(k.in)
-	clear(k.out)
+func (k *Checker) Abort(*trace.Op) {
+	k.job.scrub()
+	k.judged = false
 }
 
-// Counts returns the counts so far.
+// Counts returns the counts of all operations that have ended.
 func (k *Checker) Counts() Counts {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.counts
+	c, _ := k.queue.results()
+	return c
 }
 
-// Mismatches returns the first wrong operations.
+// Mismatches returns the first wrong operations, in the order of their end.
 func (k *Checker) Mismatches() []Mismatch {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return append([]Mismatch(nil), k.bad...)
+	_, m := k.queue.results()
+	return m
 }

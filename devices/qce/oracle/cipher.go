@@ -5,10 +5,9 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/des"
+	"crypto/subtle"
 	"encoding/binary"
 	"math/big"
-
-	"golang.org/x/crypto/xts"
 
 	"github.com/qcemu/qcemu/devices/qce"
 )
@@ -76,15 +75,17 @@ func ecb(b cipher.Block, p []byte, encrypt bool) {
 // cbc leaves the last ciphertext block in iv (SP 800-38A §6.2).
 func cbc(b cipher.Block, p, iv []byte, encrypt bool) {
 	n := b.BlockSize()
-	for i := 0; i+n <= len(p); i += n {
-		in := bytes.Clone(p[i : i+n])
+	in := make([]byte, n)
+	for ; len(p) >= n; p = p[n:] {
+		q := p[:n]
+		copy(in, q)
 		if encrypt {
-			b.Encrypt(p[i:i+n], xor(in, iv))
-			copy(iv, p[i:i+n])
+			subtle.XORBytes(q, in, iv)
+			b.Encrypt(q, q)
+			copy(iv, q)
 		} else {
-			out := make([]byte, n)
-			b.Decrypt(out, in)
-			copy(p[i:], xor(out, iv))
+			b.Decrypt(q, in)
+			subtle.XORBytes(q, q, iv)
 			copy(iv, in)
 		}
 	}
@@ -134,111 +135,4 @@ func plus(v [16]byte, n, bytes int) [16]byte {
 	x.And(x, new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), uint(8*bytes)), big.NewInt(1)))
 	x.FillBytes(v[16-bytes:])
 	return v
-}
-
-// xts does the data units one after the other; their numbers count up from the
-// IV, a big-endian number.
-func (r *Result) xts(c *qce.Latched, text []byte, encrypt bool, keyLen int) error {
-	unit := len(text)
-	if c.XTSDUSize != 0 {
-		unit = int(c.XTSDUSize)
-	}
-	number := c.IV
-	for len(text) > 0 {
-		n := min(unit, len(text))
-		if err := xtsUnit(c.Key[:keyLen], c.XTSKey[:keyLen], text[:n], number, encrypt, c.XTSPass); err != nil {
-			return err
-		}
-		text = text[n:]
-		number = plus(number, 1, 16)
-	}
-	if c.XTSStep {
-		r.IV = number
-	}
-	return nil
-}
-
-func xtsUnit(key, tweakKey, p []byte, number [16]byte, encrypt, pass bool) error {
-	if tail := len(p) % 16; tail != 0 && (pass || len(p) < 16) {
-		p = p[:len(p)-tail]
-	}
-	if len(p) == 0 {
-		return nil
-	}
-	if len(p)%16 == 0 && [8]byte(number[:8]) == [8]byte{} {
-		x, err := xts.NewCipher(aes.NewCipher, append(bytes.Clone(key), tweakKey...))
-		if err != nil {
-			return err
-		}
-		sector := binary.BigEndian.Uint64(number[8:])
-		if encrypt {
-			x.Encrypt(p, p, sector)
-		} else {
-			x.Decrypt(p, p, sector)
-		}
-		return nil
-	}
-	return xtsPlain(key, tweakKey, p, number, encrypt)
-}
-
-// xtsPlain is XTS by its definition (IEEE 1619 §5.3, §5.4), stealing included.
-func xtsPlain(key, tweakKey, p []byte, number [16]byte, encrypt bool) error {
-	k1, err := aes.NewCipher(key)
-	if err != nil {
-		return err
-	}
-	k2, err := aes.NewCipher(tweakKey)
-	if err != nil {
-		return err
-	}
-	t := make([]byte, 16)
-	for i := range t {
-		t[i] = number[15-i]
-	}
-	k2.Encrypt(t, t)
-	one := func(q, t []byte) {
-		in := xor(q, t)
-		if encrypt {
-			k1.Encrypt(in, in)
-		} else {
-			k1.Decrypt(in, in)
-		}
-		copy(q, xor(in, t))
-	}
-	tail := len(p) % 16
-	whole := len(p) / 16
-	if tail != 0 {
-		whole--
-	}
-	for i := range whole {
-		one(p[16*i:16*i+16], t)
-		t = timesAlpha(t)
-	}
-	if tail == 0 {
-		return nil
-	}
-	p = p[16*whole:]
-	first, second := t, timesAlpha(t)
-	if !encrypt {
-		first, second = second, first
-	}
-	one(p[:16], first)
-	for i := range tail {
-		p[i], p[16+i] = p[16+i], p[i]
-	}
-	one(p[:16], second)
-	return nil
-}
-
-func timesAlpha(t []byte) []byte {
-	out := make([]byte, 16)
-	carry := byte(0)
-	for i, b := range t {
-		out[i] = b<<1 | carry
-		carry = b >> 7
-	}
-	if carry == 1 {
-		out[0] ^= 0x87
-	}
-	return out
 }

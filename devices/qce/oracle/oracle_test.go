@@ -8,6 +8,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding/binary"
 	"encoding/hex"
 	gohash "hash"
 	"math/rand/v2"
@@ -69,21 +70,32 @@ func TestHMAC(t *testing.T) {
 
 func TestXTS(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 3))
-	for n := 16; n < 400; n += 16 {
-		k := random(r, 64)
+	keys := func(k []byte, encrypt bool) *xtsKeys {
+		keys, err := newXTSKeys(k[:len(k)/2], k[len(k)/2:], encrypt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &keys
+	}
+	for n := 16; n < 5000; n += 16 * (1 + r.IntN(8)) {
+		k := random(r, 32*(1+r.IntN(2)))
 		x, err := xts.NewCipher(aes.NewCipher, k)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := random(r, n)
-		got := bytes.Clone(want)
-		x.Encrypt(want, want, uint64(n))
-		number := plus([16]byte{}, n, 16)
-		if err := xtsPlain(k[:32], k[32:], got, number, true); err != nil {
-			t.Fatal(err)
-		}
+		text := random(r, n)
+		sector := r.Uint64()
+		number := [16]byte{}
+		binary.BigEndian.PutUint64(number[8:], sector)
+		want, got := bytes.Clone(text), bytes.Clone(text)
+		x.Encrypt(want, want, sector)
+		keys(k, true).unit(got, number, false)
 		if d := cmp.Diff(want, got); d != "" {
 			t.Fatalf("%d bytes: %s", n, d)
+		}
+		keys(k, false).unit(got, number, false)
+		if d := cmp.Diff(text, got); d != "" {
+			t.Fatalf("%d bytes, back: %s", n, d)
 		}
 	}
 	// Stealing: decryption undoes encryption, and all bytes change.
@@ -91,13 +103,24 @@ func TestXTS(t *testing.T) {
 		k, p := random(r, 64), random(r, n)
 		q := bytes.Clone(p)
 		for _, encrypt := range []bool{true, false} {
-			if err := xtsPlain(k[:32], k[32:], q, [16]byte{1}, encrypt); err != nil {
-				t.Fatal(err)
-			}
+			keys(k, encrypt).unit(q, [16]byte{1}, false)
 			if same := bytes.Equal(p, q); same == encrypt {
 				t.Fatalf("%d bytes, encrypt %v: same as the plaintext: %v", n, encrypt, same)
 			}
 		}
+	}
+}
+
+// Vector 15 of IEEE 1619 annex B: 17 bytes.
+func TestXTSStealing(t *testing.T) {
+	k, err := newXTSKeys(unhex("fffefdfcfbfaf9f8f7f6f5f4f3f2f1f0"), unhex("bfbebdbcbbbab9b8b7b6b5b4b3b2b1b0"), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := unhex("000102030405060708090a0b0c0d0e0f10")
+	k.unit(p, [16]byte(unhex("0000000000000000000000123456789a")), false)
+	if d := cmp.Diff(unhex("6c1625db4671522d3d7599601de7ca09ed"), p); d != "" {
+		t.Error(d)
 	}
 }
 
