@@ -97,6 +97,56 @@ func TestSelftest(t *testing.T) {
 	}
 }
 
+// slowMachine fails tests by the kernel's limit until the driver was bound again
+// often enough.
+func TestSelftestOnSlowMachine(t *testing.T) {
+	const late = "alg: skcipher: error allocating cbc(aes-generic) (generic impl of cbc(aes)): -110\n" +
+		"alg: self-tests for cbc(aes) using cbc-aes-qce failed (rc=-110)\n"
+	for name, tt := range map[string]struct {
+		bad  int // runs of the tests that end late
+		want report.Status
+	}{"once": {1, report.Pass}, "twice": {2, report.Pass}, "always": {9, report.Timeout}} {
+		t.Run(name, func(t *testing.T) {
+			k := healthy()
+			runs := 0
+			test := func() {
+				runs++
+				k.algorithms[0].Selftest = "passed"
+				if runs <= tt.bad {
+					k.algorithms[0].Selftest = "unknown"
+					k.log = append(k.log, logLines(late)...)
+				}
+				k.log = append(k.log, logLines(xtsEqualKeys)...)
+			}
+			k.log = nil
+			test()
+			s := selftest{write: func(name, _ string) error {
+				if strings.HasSuffix(name, "/bind") {
+					test()
+				}
+				return nil
+			}}
+			status, cases := results(t, s, envOf("selftest", k))
+			if diff := cmp.Diff(map[string]report.Status{"cbc-aes-qce": tt.want, "xts-aes-qce": report.XFail}, status); diff != "" {
+				t.Error(diff)
+			}
+			if d := cases["cbc-aes-qce"].Detail; !strings.Contains(d, "wait") {
+				t.Errorf("detail %q does not say that there was a wait", d)
+			}
+			if runs > 1+maxTries {
+				t.Errorf("%d runs", runs)
+			}
+		})
+	}
+	// Another error is not tried again.
+	k := healthy()
+	k.algorithms[0].Selftest, k.log = "unknown", logLines(cbcWrong+xtsEqualKeys)
+	s := selftest{write: func(string, string) error { t.Error("tested again"); return nil }}
+	if status, _ := results(t, s, envOf("selftest", k)); status["cbc-aes-qce"] != report.Fail {
+		t.Errorf("%v", status)
+	}
+}
+
 func TestSelftestOff(t *testing.T) {
 	for name, change := range map[string]func(*fakeGuest){
 		"notests":   func(k *fakeGuest) { k.files[managerParams+"notests"] = "Y\n" },
