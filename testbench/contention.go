@@ -3,6 +3,7 @@ package testbench
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 type attack struct {
 	name     string
 	policies []string // the secure side's, the modem's
+	script   string   // of a policy "script"
 	timing   string
 	guest    job.Phase
 	again    bool
@@ -31,6 +33,7 @@ var attacksOnSeries = []attack{
 	{name: "random", policies: []string{"random=0.1"}, guest: job.Phase{Requests: 2500, Threads: 4}},
 	{name: "burst", policies: []string{"burst"}, guest: job.Phase{Requests: 3000, Threads: 4}},
 	{name: "during-unlock", policies: []string{"during-unlock"}, guest: job.Phase{Requests: 3000, Threads: 4}},
+	{name: "script", policies: []string{"script=everywhere"}, script: everywhere, guest: job.Phase{Requests: 1500, Threads: 4}},
 	{name: "modem", policies: []string{"between", "random=0.05"}, guest: job.Phase{Requests: 2500, Threads: 4}},
 	{name: "silicon", policies: []string{"random=0.05", "random=0.05"}, timing: "silicon", guest: job.Phase{Requests: 1500, Threads: 4}},
 	{name: "tcrypt", policies: []string{"random=0.05"}, guest: job.Phase{Requests: 1000, Threads: 3, Beside: job.BesideTcrypt}},
@@ -45,7 +48,7 @@ var attacksOnSeries = []attack{
 // antagonist is gentle, a request gets wrong keys and IVs but comes to its end;
 // the others make the driver hang, which has no timeouts (datasheet §23).
 var attacksOnStock = []attack{
-	{name: raceBetween, policies: []string{"between,gentle"}, guest: job.Phase{Requests: 1200, Threads: 3, InTurn: true}},
+	{name: raceBetween, policies: []string{"between,gentle"}, again: true, guest: job.Phase{Requests: 1200, Threads: 3, InTurn: true}},
 	{name: "between-mmio", policies: []string{"between,mode=mmio,gentle"}, guest: job.Phase{Requests: 1200, Threads: 3, InTurn: true}},
 	{name: "random", policies: []string{"random=0.05,gentle"}, guest: job.Phase{Requests: 1500, Threads: 4}},
 	{name: "modem", policies: []string{"off", "random=0.05,gentle"}, guest: job.Phase{Requests: 1500, Threads: 4}},
@@ -57,6 +60,22 @@ var attacksOnStock = []attack{
 	{name: "unbind-qce", policies: []string{"random=0.05,gentle"}, guest: job.Phase{Requests: 400, Threads: 3, Beside: job.BesideUnbindQCE, Expected: crashQCE}},
 	{name: "unbind-bam", policies: []string{"random=0.05,gentle"}, guest: job.Phase{Requests: 400, Threads: 3, Beside: job.BesideUnbindBAM, Expected: crashBAM}},
 }
+
+// everywhere is a script that begins, goes on with and ends requests at each kind
+// of moment that a driver with the lock has.
+const everywhere = `
+after lock every 2 do begin
+after element every 29 do step 3
+after nwd-wait every 3 do step 20
+after op-start every 2 do step 7
+after op-done every 3 do request
+after unlock every 2 do step 50
+after pipe-irq every 2 do finish
+`
+
+// enough is how many requests of Linux must have been right under attack, in all
+// phases, with a driver that locks.
+const enough = 20000
 
 // What the kernel does when a device is taken from its driver in use, in which
 // it is not to be hindered: the BAM's and the engine's driver, and the crypto
@@ -102,17 +121,20 @@ func contentionPlan(r *run) ([]phasePlan, error) {
 		return []phasePlan{p}, nil
 	}
 	var plan []phasePlan
+	places := len(r.Guest.Profile.Places())
 	for _, a := range list {
+		if own := r.Model.Timing.Name; a.timing == "" && own != "" && own != defaultTiming {
+			a.timing = own
+		}
 		p := a.plan(why)
-		for _, text := range a.policies {
-			policy, err := antagonist.ParsePolicy(text)
-			if err != nil {
-				return nil, fmt.Errorf("phase %s: %w", a.name, err)
-			}
-			p.model.Antagonists = append(p.model.Antagonists, policy)
+		if len(a.policies) > places {
+			p.skip = fmt.Sprintf("it takes %d users of the engine beside Linux, SoC %s has places for %d", len(a.policies), r.Guest.Profile.Name, places)
+		}
+		var err error
+		if p.model.Antagonists, err = a.antagonists(); err != nil {
+			return nil, fmt.Errorf("phase %s: %w", a.name, err)
 		}
 		if a.timing != "" {
-			var err error
 			if p.model.Timing, err = cryptoblock.TimingByName(a.timing); err != nil {
 				return nil, fmt.Errorf("phase %s: %w", a.name, err)
 			}
@@ -121,6 +143,25 @@ func contentionPlan(r *run) ([]phasePlan, error) {
 	}
 	return plan, nil
 }
+
+func (a *attack) antagonists() (list []antagonist.Policy, err error) {
+	for _, text := range a.policies {
+		var p antagonist.Policy
+		if name, scripted := strings.CutPrefix(text, "script="); scripted {
+			p, err = antagonist.ScriptPolicy(name, a.script)
+		} else {
+			p, err = antagonist.ParsePolicy(text)
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+// defaultTiming is no timing to speak of.
+const defaultTiming = "fastest"
 
 // crashPatience is for how long a kernel that is expected to die may be silent.
 const crashPatience = time.Minute
@@ -179,10 +220,22 @@ func judgeAttack(p *phaseResult) {
 		p.add(c)
 	}
 	for _, b := range p.phase.Integrity {
+		if b.Requests+b.Lost+b.Stray == 0 && (b.EE != p.ee || len(p.phase.Linux) == 0) {
+			continue // the policy was off, or there was nothing to act beside
+		}
 		c := report.Case{Name: fmt.Sprintf("results/EE%d", b.EE), Status: report.Pass, Metrics: map[string]float64{
-			job.MetricRequests: float64(b.Requests), job.MetricCorrupted: float64(b.Corrupted), "lost": float64(b.Lost)}}
-		if b.Corrupted > 0 {
-			c.Status, c.Detail = report.Fail, fmt.Sprintf("%d of %d operations did not give what this side had asked for", b.Corrupted, b.Requests)
+			job.MetricRequests: float64(b.Requests), job.MetricCorrupted: float64(b.Corrupted), "lost": float64(b.Lost), "stray": float64(b.Stray), "unjudged": float64(b.Unjudged)}}
+		lost := b.Lost
+		if p.plan.guest.Beside != "" {
+			lost = 0 // pipes are reset on purpose
+		}
+		switch {
+		case b.Requests == b.Unjudged:
+			c.Status, c.Detail = report.Fail, fmt.Sprintf("none of %d operations could be judged: nothing is shown by this phase", b.Requests)
+		case b.Corrupted+b.Stray+lost > 0:
+			c.Status = report.Fail
+			c.Detail = fmt.Sprintf("of %d operations %d did not give what this side had asked for, %d never ended; %d outputs were not asked for",
+				b.Requests+b.Lost, b.Corrupted, b.Lost, b.Stray)
 		}
 		expect(&c, why)
 		p.add(c)
@@ -197,19 +250,60 @@ func expect(c *report.Case, why string) {
 }
 
 // judgeContention says at the end whether the suite has shown what it is for:
-// that each algorithm of a driver without the lock can be corrupted.
+// that each algorithm of a driver without the lock can be corrupted, and that one
+// with the lock has stood enough.
 func judgeContention(r *run, s *report.Suite) {
-	if r.Guest.Driver != job.Stock || len(r.Model.Antagonists) > 0 {
+	if len(r.Model.Antagonists) > 0 {
+		return
+	}
+	if r.Guest.Driver != job.Stock {
+		if len(r.Phases) == 0 {
+			s.Cases = append(s.Cases, stood(s, r.report.Phases))
+		}
 		return
 	}
 	for _, p := range r.report.Phases {
-		if p.Suite != s.Name || p.Name != raceBetween {
+		if p.Suite == s.Name && p.Name == raceBetween && len(p.Linux) > 0 {
+			for _, side := range everySide(p.Linux) {
+				s.Cases = append(s.Cases, raceShown(s.Name, side, p, r.Guest.Profile.EE))
+			}
+		}
+	}
+}
+
+// everySide adds the algorithms that each driver has and that had no turn.
+func everySide(list []report.Side) []report.Side {
+	list = slices.Clone(list)
+	for _, a := range suites.RequiredAlgorithms() {
+		if !slices.ContainsFunc(list, func(s report.Side) bool { return s.Algorithm == a.Driver }) {
+			list = append(list, report.Side{Algorithm: a.Driver})
+		}
+	}
+	return list
+}
+
+// stood is the case that enough requests were right.
+func stood(suite *report.Suite, phases []report.Phase) report.Case {
+	right := uint64(0)
+	for _, p := range phases {
+		if p.Suite != suite.Name {
 			continue
 		}
 		for _, side := range p.Linux {
-			s.Cases = append(s.Cases, raceShown(s.Name, side, p, r.Guest.Profile.EE))
+			right += side.Requests - min(side.Requests, side.Corrupted)
 		}
 	}
+	c := report.Case{Suite: suite.Name, Name: "enough", Status: report.Pass, Metrics: map[string]float64{job.MetricRequests: float64(right)}}
+	switch {
+	case right >= enough:
+	case byTcrypt(suite.Cases):
+		c.Status, c.Reason = report.Skip, "requests are made by tcrypt here, which does not count them"
+	case slices.ContainsFunc(suite.Cases, func(c report.Case) bool { return c.Status == report.Skip && !strings.Contains(c.Name, "/") }):
+		c.Status, c.Reason = report.Skip, "phases were skipped"
+	default:
+		c.Status, c.Detail = report.Fail, fmt.Sprintf("%d requests were right under attack: at least %d show that the lock holds", right, enough)
+	}
+	return c
 }
 
 // raceShown is the case that an algorithm was corrupted, by the guest's count or
@@ -227,7 +321,10 @@ func raceShown(suite string, side report.Side, p report.Phase, ee int) report.Ca
 	}
 	c := report.Case{Suite: suite, Name: "race-shown/" + side.Algorithm, Algorithm: side.Algorithm, Status: report.Pass,
 		Metrics: map[string]float64{job.MetricRequests: float64(side.Requests), job.MetricCorrupted: float64(found)}}
-	if found == 0 {
+	switch {
+	case side.Requests+side.Failed+side.Hung == 0:
+		c.Status, c.Detail = report.Fail, "it had no turn: nothing is shown of it"
+	case found == 0:
 		c.Status = report.Fail
 		c.Detail = fmt.Sprintf("none of %d requests was corrupted, though the driver does not lock: the attack is too weak", side.Requests)
 	}

@@ -69,7 +69,7 @@ func faultsPlan(r *run) ([]phasePlan, error) {
 		}
 		set := f.faults
 		set.Seed = r.Model.Seed
-		p.model.Faults = &set
+		p.model.Faults, p.model.Timing = &set, r.Model.Timing
 		p.judge = f.judge
 		plan = append(plan, p)
 	}

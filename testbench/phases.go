@@ -33,6 +33,7 @@ type phasePlan struct {
 	model    model.Config       // beside what is the same in all phases
 	again    bool               // boots again for the algorithms that a hang kept from being tried
 	patience time.Duration      // with a silent guest; 0: the run's
+	skip     string             // why it cannot be carried out; "": it can
 	judge    func(*phaseResult) // adds what the host has to say; may be nil
 }
 
@@ -115,6 +116,10 @@ func chosen(plan []phasePlan, names []string, suite string) ([]phasePlan, error)
 
 // onePhase runs a phase on a model of its own and adds what it left.
 func (r *run) onePhase(ctx context.Context, suite *report.Suite, plan *phasePlan) error {
+	if plan.skip != "" {
+		suite.Cases = append(suite.Cases, report.Case{Suite: suite.Name, Name: plan.name, Status: report.Skip, Reason: plan.skip})
+		return nil
+	}
 	start := time.Now()
 	locks := newLockBook(r.Guest.Profile)
 	config := plan.model

@@ -156,7 +156,11 @@ func TestJudgeAttack(t *testing.T) {
 	}{
 		"clean":             {"", antagonist.Counts{Requests: 5}, integrity.Book{Requests: 9}, []report.Status{report.Pass, report.Pass}},
 		"idle":              {"", antagonist.Counts{}, integrity.Book{Requests: 9}, []report.Status{report.Fail, report.Pass}},
-		"no way in":         {"", antagonist.Counts{}, integrity.Book{}, []report.Status{report.Skip, report.Pass}},
+		"no way in":         {"", antagonist.Counts{}, integrity.Book{}, []report.Status{report.Skip}},
+		"nothing seen":      {"", antagonist.Counts{Requests: 5}, integrity.Book{}, []report.Status{report.Pass, report.Fail}},
+		"nothing judged":    {"", antagonist.Counts{Requests: 5}, integrity.Book{Requests: 9, Unjudged: 9}, []report.Status{report.Pass, report.Fail}},
+		"own lost":          {"", antagonist.Counts{Requests: 5}, integrity.Book{Requests: 9, Lost: 1}, []report.Status{report.Pass, report.Fail}},
+		"stray":             {"", antagonist.Counts{Requests: 5}, integrity.Book{Requests: 9, Stray: 1}, []report.Status{report.Pass, report.Fail}},
 		"idle, though":      {noLock, antagonist.Counts{}, integrity.Book{Requests: 9}, []report.Status{report.Fail, report.Pass}},
 		"other's corrupted": {"", antagonist.Counts{Requests: 5, Corrupted: 1}, integrity.Book{Requests: 9}, []report.Status{report.Fail, report.Pass}},
 		"other's hung":      {"", antagonist.Counts{Requests: 5, Hung: 1}, integrity.Book{Requests: 9}, []report.Status{report.Fail, report.Pass}},
@@ -191,10 +195,80 @@ func TestRaceShown(t *testing.T) {
 		"by the hardware": {report.Side{Algorithm: "xts-aes-qce", Requests: 5}, integrity.AlgCount{Alg: "xts-aes", Corrupted: 1}, report.Pass},
 		"of another":      {report.Side{Algorithm: "xts-aes-qce", Requests: 5}, integrity.AlgCount{Alg: "cbc-aes", Corrupted: 1}, report.Fail},
 		"not":             {report.Side{Algorithm: "xts-aes-qce", Requests: 5}, integrity.AlgCount{}, report.Fail},
+		"no turn":         {report.Side{Algorithm: "xts-aes-qce"}, integrity.AlgCount{}, report.Fail},
 	} {
 		p := report.Phase{Integrity: []integrity.Book{{EE: 0, Algs: []integrity.AlgCount{tt.book}}}}
 		if got := raceShown("contention", tt.side, p, 0); got.Status != tt.want {
 			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// TestJudgeContention: an algorithm that had no turn is missed, and so are
+// requests that were not made.
+func TestJudgeContention(t *testing.T) {
+	all := func(corrupted, requests uint64) (list []report.Side) {
+		for _, a := range suites.RequiredAlgorithms() {
+			list = append(list, report.Side{Algorithm: a.Driver, Requests: requests, Corrupted: corrupted})
+		}
+		return list
+	}
+	for name, tt := range map[string]struct {
+		driver string
+		linux  []report.Side
+		fails  int
+	}{
+		"stock":               {job.Stock, all(3, 10), 0},
+		"stock, one missing":  {job.Stock, all(3, 10)[1:], 1},
+		"stock, nothing":      {job.Stock, all(0, 10), len(all(0, 0))},
+		"series":              {job.Series, all(0, enough), 0},
+		"series, too few":     {job.Series, all(0, 10), 1},
+		"series, all corrupt": {job.Series, all(enough, enough), 1},
+	} {
+		r, s := runOf(t, tt.driver), report.Suite{Name: "contention"}
+		r.report.Phases = []report.Phase{{Suite: s.Name, Name: raceBetween, Linux: tt.linux}, {Suite: "faults", Linux: all(0, enough)}}
+		judgeContention(r, &s)
+		fails := 0
+		for _, c := range s.Cases {
+			if c.Status == report.Fail {
+				fails++
+			}
+		}
+		if fails != tt.fails || len(s.Cases) == 0 {
+			t.Errorf("%s: %d failures, want %d: %+v", name, fails, tt.fails, s.Cases)
+		}
+	}
+}
+
+// TestPlansOfEachChip: what a chip has no room for is skipped, not run into.
+func TestPlansOfEachChip(t *testing.T) {
+	for _, soc := range cryptoblock.Profiles() {
+		profile, err := cryptoblock.ProfileByName(soc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, driver := range []string{job.Stock, job.Series} {
+			r := runOf(t, driver)
+			r.Guest.Profile = profile
+			plan, err := contentionPlan(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			left := 0
+			for _, p := range plan {
+				c := p.model
+				c.SoC = soc
+				_, err := NewModel(c, Recording{})
+				if (err != nil) != (p.skip != "") {
+					t.Errorf("%s, %s: skip %q, %v", c.SoC, p.name, p.skip, err)
+				}
+				if p.skip == "" {
+					left++
+				}
+			}
+			if left < 5 {
+				t.Errorf("%s: %d phases are left", soc, left)
+			}
 		}
 	}
 }

@@ -79,6 +79,9 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 	if err := spaceFor(c.Out); err != nil {
 		return nil, err
 	}
+	if err := c.complete(boots); err != nil {
+		return nil, err
+	}
 	guest, err := Prepare(ctx, c.Guest)
 	if err != nil {
 		return nil, err
@@ -90,12 +93,6 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 	}
 	defer console.Close()
 
-	c.Model.SoC, c.Model.Seed = c.Guest.Profile.Name, uint64(c.Seed)
-	if slices.ContainsFunc(boots, func(b bootPlan) bool { return b.kind == suites.BootVirtio }) {
-		if err := AddVirtio(&c.Model); err != nil {
-			return nil, err
-		}
-	}
 	used := slices.ContainsFunc(boots, func(b bootPlan) bool { return b.kind != suites.BootPhases })
 	record := c.Record
 	if !used {
@@ -139,6 +136,43 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 		}
 	}
 	return &r.report, noteFull(errors.Join(err, r.report.WriteDir(c.Out)), c.Out)
+}
+
+// complete makes the model's configuration whole. It tries whether the models that
+// are needed can be made, before the long work of preparing the guest begins.
+func (c *Config) complete(boots []bootPlan) error {
+	c.Model.SoC, c.Model.Seed = c.Guest.Profile.Name, uint64(c.Seed)
+	if slices.ContainsFunc(boots, func(b bootPlan) bool { return b.kind == suites.BootVirtio }) {
+		if err := AddVirtio(&c.Model); err != nil {
+			return err
+		}
+	}
+	if c.Record != "" {
+		if fi, err := os.Stat(filepath.Dir(c.Record)); err != nil || !fi.IsDir() {
+			return usagef("--record %s: its folder does not exist", c.Record)
+		}
+	}
+	if _, err := NewModel(c.Model, Recording{}); err != nil {
+		return err
+	}
+	if len(c.Model.Antagonists) > 0 && len(boots) == 1 && slices.Equal(boots[0].suites, []string{"faults"}) {
+		return usagef("--antagonist and --modem: the suite faults does without others; try --suite contention")
+	}
+	for _, b := range boots {
+		if b.kind != suites.BootPhases {
+			continue
+		}
+		for _, name := range b.suites {
+			plan, err := phaseSuites[name].plan(&run{Config: *c})
+			if err != nil {
+				return err
+			}
+			if _, err := chosen(plan, c.Phases, name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // bootPlan is the suites that run in one boot.

@@ -12,6 +12,7 @@ import (
 	"github.com/qcemu/qcemu/devices/cryptoblock"
 	"github.com/qcemu/qcemu/guest/debian"
 	"github.com/qcemu/qcemu/guest/job"
+	"github.com/qcemu/qcemu/guest/vm"
 	"github.com/qcemu/qcemu/progress"
 	"github.com/qcemu/qcemu/testbench"
 )
@@ -31,8 +32,8 @@ func (f *guestFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.qemu, "qemu", "", "QEMU to use, 10.1 or newer (default: qemu-system-aarch64 on PATH if it is fit, else one that is fetched)")
 	fl.StringVar(&f.mirror, "debian-mirror", "", "`URL` of a Debian mirror (default: the one that apt uses)")
 	fl.BoolVar(&f.refresh, "refresh", false, "look for newer packages even if the cache has a set")
-	fl.IntVar(&f.memory, "memory", 0, "guest memory in `MiB` (default 1024)")
-	fl.IntVar(&f.cpus, "cpus", 0, "virtual CPUs of the guest (default 2)")
+	fl.IntVar(&f.memory, "memory", vm.DefaultMemoryMiB, "guest memory in `MiB`")
+	fl.IntVar(&f.cpus, "cpus", vm.DefaultCPUs, "virtual CPUs of the guest")
 	registerSoC(cmd, &f.soc)
 }
 
@@ -63,10 +64,10 @@ func (f *guestFlags) config() (testbench.GuestConfig, error) {
 			return testbench.GuestConfig{}, &testbench.UsageError{Err: err}
 		}
 	}
-	if f.memory != 0 && f.memory < 256 {
+	if f.memory < 256 {
 		return testbench.GuestConfig{}, usagef("--memory %d: the guest needs 256 MiB or more", f.memory)
 	}
-	if f.cpus < 0 || f.cpus > 64 {
+	if f.cpus < 1 || f.cpus > 64 {
 		return testbench.GuestConfig{}, usagef("--cpus %d: want 1 to 64", f.cpus)
 	}
 	return testbench.GuestConfig{

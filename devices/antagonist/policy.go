@@ -106,6 +106,11 @@ mode=lock|mmio|nolock|no-nwd|hold, gentle, rate=RATE, group=N, alg=A+B`
 // ParsePolicy reads a policy, for example "between,mode=mmio,gentle".
 func ParsePolicy(text string) (Policy, error) { return parse(text, os.ReadFile) }
 
+// ScriptPolicy is "script=NAME" with the script itself instead of its file.
+func ScriptPolicy(name, script string) (Policy, error) {
+	return parse("script="+name, func(string) ([]byte, error) { return []byte(script), nil })
+}
+
 func parse(text string, read func(name string) ([]byte, error)) (Policy, error) {
 	p := Policy{text: text}
 	head, tail, more := strings.Cut(text, ",")
@@ -117,6 +122,9 @@ func parse(text string, read func(name string) ([]byte, error)) (Policy, error) 
 	p.When = When(i)
 	if err := p.argument(arg, hasArg, read); err != nil {
 		return p, fmt.Errorf("policy %q: %w", text, err)
+	}
+	if more && p.When == Off {
+		return p, fmt.Errorf("policy %q: off takes no options", text)
 	}
 	for more {
 		var word string
