@@ -16,7 +16,7 @@ exec ${QEMU:-qemu-system-aarch64} \
 	-smp 2 \
 	-m 1024M \
 	-object memory-backend-memfd,id=mem,size=1024M,share=on \
-	-nodefaults -no-user-config -display none -serial stdio \
+	-nodefaults -no-user-config -display none -serial mon:stdio \
 	-kernel "$dir/kernel" \
 	-dtb "$dir/guest.dtb" \
 	-initrd "$dir/initramfs" \

@@ -15,7 +15,7 @@ exec ${QEMU:-qemu-system-aarch64} \
 	-smp 12 \
 	-m 4096M \
 	-object memory-backend-memfd,id=mem,size=4096M,share=on \
-	-nodefaults -no-user-config -display none -serial stdio \
+	-nodefaults -no-user-config -display none -serial mon:stdio \
 	-kernel "$dir/kernel" \
 	-dtb "$dir/guest.dtb" \
 	-initrd "$dir/initramfs" \

@@ -68,7 +68,7 @@ func (g *Guest) Export(ctx context.Context, dir string, kind suites.Boot, j *job
 // QEMUArgv is the whole QEMU command, with the console on the terminal.
 func (g *Guest) QEMUArgv(c *vm.Config) []string {
 	argv := append([]string{}, g.QEMU.Argv...)
-	return append(append(argv, c.Args()...), "-serial", "stdio")
+	return append(append(argv, c.Args()...), "-serial", vm.Serial)
 }
 
 func copyFile(to, from string) (err error) {

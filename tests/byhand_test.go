@@ -190,6 +190,38 @@ func TestGuestShell(t *testing.T) {
 	}
 }
 
+// TestGuestShellKeys: on a terminal, Ctrl-C is the guest's, and Ctrl-A X ends it
+// all.
+func TestGuestShellKeys(t *testing.T) {
+	needGuests(t)
+	if _, err := exec.LookPath("script"); err != nil {
+		t.Skip("no script (package bsdutils), which makes a terminal")
+	}
+	qemu, pidFile := wrapped(t, "")
+	c := open(t, exec.Command("script", "-qfec", qcemu+" shell --qemu "+qemu+" --share "+t.TempDir(), "/dev/null"))
+	c.shell()
+	c.enter("cat")
+	c.enter("running")
+	c.expect("running") // as it is typed
+	c.expect("running") // cat's
+	io.WriteString(c.keys, "\x03")
+	c.expect(prompt)
+	c.probed()
+	n := pid(t, pidFile)
+	io.WriteString(c.keys, "\x01x")
+	select {
+	case <-c.ended:
+	case <-time.After(2 * patience):
+		t.Fatalf("it has not ended after %v", 2*patience)
+	}
+	if code := c.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if running(n) {
+		t.Error("QEMU still runs")
+	}
+}
+
 // TestGuestUnshared: QEMU without shared memory is told how to start it.
 func TestGuestUnshared(t *testing.T) {
 	needGuests(t)

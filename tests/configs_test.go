@@ -97,7 +97,7 @@ func TestConfigsBoot(t *testing.T) {
 		{"basic.sh", nil, func(dir string) *exec.Cmd { return exec.Command(abs+"/basic.sh", dir) }},
 		{"large.sh", []string{"--memory", "4096", "--cpus", "12"}, func(dir string) *exec.Cmd { return exec.Command(abs+"/large.sh", dir) }},
 		{"virt.cfg", nil, func(dir string) *exec.Cmd {
-			cmd := exec.Command(qemu, "-readconfig", abs+"/virt.cfg", "-cpu", "cortex-a72", "-display", "none", "-nodefaults", "-serial", "stdio",
+			cmd := exec.Command(qemu, "-readconfig", abs+"/virt.cfg", "-cpu", "cortex-a72", "-display", "none", "-nodefaults", "-serial", "mon:stdio",
 				"-device", `{"driver":"vfio-user-pci","socket":{"type":"unix","path":"block.sock"},"addr":"4.0"}`)
 			cmd.Dir = dir
 			return cmd

@@ -22,10 +22,18 @@ type VM struct {
 	err    error
 }
 
+// Serial puts the guest's console on a terminal at which somebody sits: Ctrl-C
+// reaches the guest, and Ctrl-A X ends QEMU.
+const Serial = "mon:stdio"
+
 // Start runs QEMU. The guest's console is written to console; a nil console
 // connects it to the terminal.
 func Start(q *QEMU, c *Config, console io.Writer) (*VM, error) {
-	args := append(c.Args(), "-serial", "stdio")
+	serial := "stdio"
+	if console == nil {
+		serial = Serial
+	}
+	args := append(c.Args(), "-serial", serial)
 	v := &VM{cmd: q.command(context.Background(), args...), done: make(chan struct{})}
 	// A group of its own: a Ctrl-C at the terminal reaches us alone, and what
 	// we end, we end in order. In a shell session QEMU must own the terminal.
