@@ -21,7 +21,8 @@ type Phase struct {
 	Outcome   string              `json:"outcome"`  // what it did
 	Boots     int                 `json:"boots"`
 	Seconds   float64             `json:"seconds"`
-	Linux     []Side              `json:"linux"` // as the guest has counted
+	Linux     []Side              `json:"linux"`               // as the guest has counted
+	ByTcrypt  bool                `json:"by_tcrypt,omitempty"` // Linux's requests are runs of tcrypt
 	Others    []antagonist.Counts `json:"others,omitempty"`
 	Integrity []integrity.Book    `json:"integrity,omitempty"`
 	Locks     []LockUse           `json:"locks,omitempty"`

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 
@@ -74,6 +75,10 @@ func (s *scene) text() string {
 	}
 }
 
+// byWay is how an operation was set up, which the lines before have
+// shown.
+var byWay = regexp.MustCompile(`, \d+ writes by CPU, \d+ by commands`)
+
 // scenes makes a short story of a history: from the first write of Linux's
 // request on. ee is Linux's name in it.
 func scenes(history []string, ee string) (list []scene) {
@@ -97,7 +102,7 @@ func scenes(history []string, ee string) (list []scene) {
 			continue
 		}
 		if !write {
-			list = append(list, scene{linux: linux, event: strings.Join(rest, " ")})
+			list = append(list, scene{linux: linux, event: byWay.ReplaceAllString(strings.Join(rest, " "), "")})
 			continue
 		}
 		if n := len(list); n > 0 && list[n-1].linux == linux && list[n-1].event == "" {

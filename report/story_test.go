@@ -18,7 +18,7 @@ func TestStory(t *testing.T) {
 			"#541 EE1 pipe 0 op-done cmac-aes",
 			"#574 EE0 cpu reg-write STATUS = 0x0", "#575 EE0 cpu reg-write CONFIG = 0xe006b", "#576 EE0 cpu reg-write AUTH_SEG_CFG = 0x0", "#577 EE0 cpu reg-write ENCR_KEY0 = 0x0",
 			"#587 EE1 pipe 0 lock pipe 0", "#589 EE1 pipe 0 reg-write STATUS = 0x0",
-			"#677 EE0 cpu op-start cbc-aes, 256 bits",
+			"#677 EE0 cpu op-start cbc-aes, 256 bits, 21 writes by CPU, 0 by commands",
 		}}}},
 	}}}}
 	var b strings.Builder

@@ -9,6 +9,7 @@ import (
 
 	"github.com/qcemu/qcemu/devices/antagonist"
 	"github.com/qcemu/qcemu/devices/cryptoblock"
+	"github.com/qcemu/qcemu/devices/model"
 	"github.com/qcemu/qcemu/guest/job"
 	"github.com/qcemu/qcemu/guest/suites"
 	"github.com/qcemu/qcemu/report"
@@ -127,6 +128,9 @@ func contentionPlan(r *run) ([]phasePlan, error) {
 			a.timing = own
 		}
 		p := a.plan(why)
+		if r.Guest.Driver == job.Series && r.Guest.Series == "" && r.Guest.Linux == "" {
+			p.judge = judgeOwnSeries
+		}
 		if len(a.policies) > places {
 			p.skip = fmt.Sprintf("it takes %d users of the engine beside Linux, SoC %s has places for %d", len(a.policies), r.Guest.Profile.Name, places)
 		}
@@ -242,6 +246,16 @@ func judgeAttack(p *phaseResult) {
 	}
 }
 
+// judgeOwnSeries is judgeAttack for the series that the project has itself, of
+// which each finding is explained. What somebody else's driver leaves is reported
+// and no failure.
+func judgeOwnSeries(p *phaseResult) {
+	judgeAttack(p)
+	if p.plan.guest.Expected.Crash == "" {
+		p.add(p.judgeFindings())
+	}
+}
+
 // expect makes a failure an expected one if there is a reason for it.
 func expect(c *report.Case, why string) {
 	if why != "" && c.Status == report.Fail && len(c.Metrics) > 0 && c.Metrics[job.MetricRequests] > 0 {
@@ -250,8 +264,8 @@ func expect(c *report.Case, why string) {
 }
 
 // judgeContention says at the end whether the suite has shown what it is for:
-// that each algorithm of a driver without the lock can be corrupted, and that one
-// with the lock has stood enough.
+// that each algorithm of a driver without the lock can be corrupted and findings
+// name the cause, and that one with the lock has stood enough.
 func judgeContention(r *run, s *report.Suite) {
 	if len(r.Model.Antagonists) > 0 {
 		return
@@ -264,11 +278,34 @@ func judgeContention(r *run, s *report.Suite) {
 	}
 	for _, p := range r.report.Phases {
 		if p.Suite == s.Name && p.Name == raceBetween && len(p.Linux) > 0 {
-			for _, side := range everySide(p.Linux) {
+			sides := p.Linux
+			if !p.ByTcrypt { // which has no modes for some
+				sides = everySide(sides)
+			}
+			for _, side := range sides {
 				s.Cases = append(s.Cases, raceShown(s.Name, side, p, r.Guest.Profile.EE))
 			}
+			s.Cases = append(s.Cases, causeNamed(s.Name, p, r.Model.Check))
 		}
 	}
+}
+
+// causeNamed is the case that findings say why a driver without the lock is
+// corrupted.
+func causeNamed(suite string, p report.Phase, check *model.Check) report.Case {
+	c := report.Case{Suite: suite, Name: "cause-named", Status: report.Pass, Metrics: map[string]float64{}}
+	if check != nil && check.Off {
+		c.Status, c.Reason = report.Skip, "the checker is off"
+		return c
+	}
+	for _, id := range []string{"QCE-LOCK-001", "QCE-CFG-011"} {
+		n := p.Findings[id]
+		c.Metrics[id] = float64(n)
+		if n == 0 {
+			c.Status, c.Detail = report.Fail, strings.TrimSpace(c.Detail+"\n"+id+" was not found")
+		}
+	}
+	return c
 }
 
 // everySide adds the algorithms that each driver has and that had no turn.

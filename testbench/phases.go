@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/qcemu/qcemu/devices/cryptoblock"
+	"github.com/qcemu/qcemu/devices/finding"
 	"github.com/qcemu/qcemu/devices/model"
 	"github.com/qcemu/qcemu/guest/job"
 	"github.com/qcemu/qcemu/guest/suites"
@@ -44,6 +45,7 @@ type phaseResult struct {
 	suite  *report.Suite
 	phase  *report.Phase
 	faults cryptoblock.FaultCounts
+	found  []finding.Finding
 }
 
 // add adds a case of the host's.
@@ -156,11 +158,11 @@ func (r *run) onePhase(ctx context.Context, suite *report.Suite, plan *phasePlan
 	first := len(suite.Cases)
 	addSuites(suite, plan.name, sub.report.Suites)
 	p.Linux = sides(suite.Cases[first:])
-	if byTcrypt(suite.Cases[first:]) {
+	if p.ByTcrypt = byTcrypt(suite.Cases[first:]); p.ByTcrypt {
 		p.Hardware += "; Linux's requests are runs of tcrypt"
 	}
 	p.Seconds = time.Since(start).Seconds()
-	result := phaseResult{plan: plan, ee: r.Guest.Profile.EE, suite: suite, phase: p, faults: m.Block.FaultCounts()}
+	result := phaseResult{plan: plan, ee: r.Guest.Profile.EE, suite: suite, phase: p, faults: m.Block.FaultCounts(), found: m.Findings.Findings()}
 	p.Outcome = outcome(p)
 	if plan.judge != nil && err == nil {
 		plan.judge(&result)

@@ -12,6 +12,7 @@ import (
 	"github.com/qcemu/qcemu/devices/finding"
 	"github.com/qcemu/qcemu/devices/integrity"
 	"github.com/qcemu/qcemu/devices/model"
+	"github.com/qcemu/qcemu/devices/rulebook"
 	"github.com/qcemu/qcemu/devices/trace"
 	"github.com/qcemu/qcemu/guest/job"
 	"github.com/qcemu/qcemu/guest/suites"
@@ -226,7 +227,8 @@ func TestJudgeContention(t *testing.T) {
 		"series, all corrupt": {job.Series, all(enough, enough), 1},
 	} {
 		r, s := runOf(t, tt.driver), report.Suite{Name: "contention"}
-		r.report.Phases = []report.Phase{{Suite: s.Name, Name: raceBetween, Linux: tt.linux}, {Suite: "faults", Linux: all(0, enough)}}
+		r.report.Phases = []report.Phase{{Suite: s.Name, Name: raceBetween, Linux: tt.linux,
+			Findings: map[string]uint64{"QCE-LOCK-001": 3, "QCE-CFG-011": 1}}, {Suite: "faults", Linux: all(0, enough)}}
 		judgeContention(r, &s)
 		fails := 0
 		for _, c := range s.Cases {
@@ -368,5 +370,73 @@ func TestMayCrash(t *testing.T) {
 	p.crashed(&s, "it died", []string{known})
 	if c := s.Cases[0]; s.Failed() || c.Status != report.XFail || c.Reason != "why" || c.Detail != known+"\nit died" {
 		t.Errorf("%+v", s)
+	}
+}
+
+// TestJudgeFindings: the project's own series leaves what is explained, and
+// nothing else; somebody else's finding is not Linux's.
+func TestJudgeFindings(t *testing.T) {
+	of := func(id string, ee int) finding.Finding {
+		return finding.Finding{ID: id, Count: 2, By: []finding.Actor{{EE: ee, Count: 2}}}
+	}
+	for name, tt := range map[string]struct {
+		found  []finding.Finding
+		beside string
+		want   report.Status
+	}{
+		"nothing":               {nil, "", report.Pass},
+		"explained":             {[]finding.Finding{of("QCE-KEY-002", 0)}, "", report.Pass},
+		"not explained":         {[]finding.Finding{of("QCE-KEY-002", 0), of("BAM-LOCK-003", 0)}, "", report.Fail},
+		"not here":              {[]finding.Finding{of("BAM-LOCK-007", 0)}, "", report.Fail},
+		"explained by a reboot": {[]finding.Finding{of("BAM-LOCK-007", 0)}, job.BesideReboot, report.Pass},
+		"the other side's":      {[]finding.Finding{of("BAM-LOCK-003", 1)}, "", report.Pass},
+	} {
+		p := phaseResult{plan: &phasePlan{guest: job.Phase{Beside: tt.beside}}, found: tt.found}
+		if c := p.judgeFindings(); c.Status != tt.want {
+			t.Errorf("%s: %+v", name, c)
+		}
+	}
+	rules := rulebook.Rules()
+	for _, e := range explained {
+		if !slices.ContainsFunc(rules, func(r *trace.Rule) bool { return r.ID == e.id }) || e.why == "" {
+			t.Errorf("%s: no such rule, or no explanation", e.id)
+		}
+	}
+	own, err := contentionPlan(runOf(t, job.Series))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := phaseResult{plan: &own[0], suite: &report.Suite{}, phase: &report.Phase{}, found: []finding.Finding{of("BAM-LOCK-003", 0)}}
+	if own[0].judge(&p); len(p.suite.Cases) != 1 || p.suite.Cases[0].Status != report.Fail {
+		t.Error("the plan of the project's own series does not look at findings")
+	}
+	r := runOf(t, job.Series)
+	r.Guest.Series = "v17.mbx"
+	others, err := contentionPlan(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.suite = &report.Suite{}
+	if others[0].judge(&p); len(p.suite.Cases) != 0 {
+		t.Errorf("somebody else's series is judged by its findings: %+v", p.suite.Cases)
+	}
+}
+
+// TestCauseNamed: a driver without the lock that is corrupted, and of which no
+// finding says why, has not been watched well enough.
+func TestCauseNamed(t *testing.T) {
+	for name, tt := range map[string]struct {
+		findings map[string]uint64
+		check    *model.Check
+		want     report.Status
+	}{
+		"named":     {map[string]uint64{"QCE-LOCK-001": 3, "QCE-CFG-011": 1}, &model.Check{}, report.Pass},
+		"half":      {map[string]uint64{"QCE-LOCK-001": 3}, &model.Check{}, report.Fail},
+		"not":       {nil, nil, report.Fail},
+		"unwatched": {nil, &model.Check{Off: true}, report.Skip},
+	} {
+		if c := causeNamed("contention", report.Phase{Findings: tt.findings}, tt.check); c.Status != tt.want {
+			t.Errorf("%s: %+v", name, c)
+		}
 	}
 }

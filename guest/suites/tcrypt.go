@@ -282,7 +282,11 @@ func (r *tcryptRuns) speed(ctx context.Context, algs []EngineAlgorithm) {
 	for _, a := range algs {
 		switch a.Kind {
 		case Hash:
-			log, err := r.load(ctx, hashSpeed(a)...)
+			params := []string{"mode=" + strconv.Itoa(tcryptHashDriver), "alg=" + a.Driver, "sec=0"}
+			if a.Keyed {
+				params = append(params, "klen=64")
+			}
+			log, err := r.load(ctx, params...)
 			r.judge(speedCase{alg: a}, a.Driver, tcryptResult{log, err})
 			continue
 		case Skcipher:
@@ -309,15 +313,6 @@ func (r *tcryptRuns) speed(ctx context.Context, algs []EngineAlgorithm) {
 			}
 		}
 	}
-}
-
-// hashSpeed are the parameters that measure a hash by its driver's name.
-func hashSpeed(a EngineAlgorithm) []string {
-	params := []string{"mode=" + strconv.Itoa(tcryptHashDriver), "alg=" + a.Driver, "sec=0"}
-	if a.Keyed {
-		params = append(params, "klen=64")
-	}
-	return params
 }
 
 // concurrentByDriver measures a cipher by its driver name with several requests

@@ -73,8 +73,7 @@ type tcryptClient struct {
 }
 
 // tcryptParams are the parameters with which tcrypt uses an algorithm of the
-// engine; nil if there are none. A hash that the kernel would not prefer can be
-// had by its driver's name, though no result is compared then.
+// engine; nil if there are none.
 func tcryptParams(a EngineAlgorithm, registered []Algorithm) []string {
 	mode, ok := tcryptTest[a.Name]
 	switch {
@@ -82,8 +81,6 @@ func tcryptParams(a EngineAlgorithm, registered []Algorithm) []string {
 		return nil
 	case ok && notPreferred(registered, a) == "":
 		return []string{"mode=" + strconv.Itoa(mode)}
-	case a.Kind == Hash:
-		return hashSpeed(a)
 	}
 	return nil
 }
