@@ -82,16 +82,16 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 	if err := c.complete(boots); err != nil {
 		return nil, err
 	}
+	console, err := os.Create(filepath.Join(c.Out, ConsoleFile)) // before what takes long
+	if err != nil {
+		return nil, usagef("--out: %w", err)
+	}
+	defer console.Close()
 	guest, err := Prepare(ctx, c.Guest)
 	if err != nil {
 		return nil, err
 	}
 	defer guest.Close()
-	console, err := os.Create(filepath.Join(c.Out, ConsoleFile))
-	if err != nil {
-		return nil, err
-	}
-	defer console.Close()
 
 	used := slices.ContainsFunc(boots, func(b bootPlan) bool { return b.kind != suites.BootPhases })
 	record := c.Record

@@ -19,8 +19,8 @@ const (
 // how the user gives another folder.
 func checkSpace(dir, what string, need int64, wayOut string) error {
 	var st unix.Statfs_t
-	if unix.Statfs(dir, &st) != nil {
-		return nil // what is wrong with the folder says whoever writes to it
+	if unix.Statfs(dir, &st) != nil || st.Blocks == 0 {
+		return nil // no disk: what is wrong with the folder says whoever writes to it
 	}
 	if avail := int64(st.Bavail) * st.Bsize; avail < need {
 		return fmt.Errorf("not enough disk space in %s for %s: %d MB needed, %d MB free; free some, or %s", dir, what, need>>20, avail>>20, wayOut)
