@@ -62,14 +62,15 @@ func (p *Printer) clear() {
 }
 
 // rewrite puts an unfinished line in the place of the one that is there, as much
-// of it as fits.
-func (p *Printer) rewrite(line string) {
-	if columns := p.width(); columns > 1 {
-		if runes := []rune(line); len(runes) >= columns {
-			line = string(runes[:columns-2]) + "…"
+// of it as fits, with its end.
+func (p *Printer) rewrite(line, end string) {
+	if columns := p.width(); columns > 0 {
+		room := columns - 1 - len(end) // the last column would make a new line
+		if runes := []rune(line); len(runes) > room {
+			line = string(runes[:max(room-1, 0)]) + "…"
 		}
 	}
-	fmt.Fprint(p.w, "\r\x1b[K", line)
+	fmt.Fprint(p.w, "\r\x1b[K", line, end)
 	p.live = true
 }
 
@@ -121,7 +122,7 @@ func (s *Step) say() {
 	s.silent = false
 	p.clear()
 	if p.tty {
-		p.rewrite("  " + s.what)
+		p.rewrite("  "+s.what, "")
 	} else {
 		fmt.Fprintf(p.w, "  %s ...\n", s.what)
 	}
@@ -154,12 +155,12 @@ func (s *Step) Note(format string, args ...any) {
 		return
 	}
 	s.last = now
-	line := fmt.Sprintf("  %s: %s, %s", s.what, fmt.Sprintf(format, args...), took(now.Sub(s.start)))
+	line, since := fmt.Sprintf("  %s: %s", s.what, fmt.Sprintf(format, args...)), ", "+took(now.Sub(s.start))
 	if p.tty {
-		p.rewrite(line)
+		p.rewrite(line, since)
 		return
 	}
-	fmt.Fprintln(p.w, line)
+	fmt.Fprintln(p.w, line+since)
 }
 
 // End closes the step.

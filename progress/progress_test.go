@@ -57,7 +57,7 @@ func TestTerminal(t *testing.T) {
 		time.Sleep(time.Second)
 		s.Note("%s", strings.Repeat("ü", 100))
 		s.End(nil)
-		want := "\r\x1b[K  Building Linux" + "\r\x1b[K  Building Linux: " + strings.Repeat("ü", 10) + "…" + "\r\x1b[K  Building Linux: done, 1.0 s\n"
+		want := "\r\x1b[K  Building Linux" + "\r\x1b[K  Building Linux: " + strings.Repeat("ü", 3) + "…, 1.0 s" + "\r\x1b[K  Building Linux: done, 1.0 s\n"
 		if diff := cmp.Diff(want, out.String()); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}

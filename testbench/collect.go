@@ -54,7 +54,7 @@ func (c *collector) Event(e job.Event) {
 	case job.CaseDone:
 		if s := c.current(e.Suite); s != nil && e.Case != nil {
 			s.Cases = append(s.Cases, *e.Case)
-			c.step.Note("%d cases, last: %s %s", len(s.Cases), e.Case.Name, e.Case.Status)
+			c.step.Note("case %d, %s: %s", len(s.Cases), e.Case.Name, e.Case.Status)
 		}
 	case job.Progress:
 		if s := c.current(e.Suite); s != nil {
