@@ -75,8 +75,8 @@ func (r *run) phases(ctx context.Context, names []string) error {
 		if err != nil {
 			return err
 		}
-		if plan, err = chosen(plan, r.Phases, name); err != nil {
-			return err
+		if plan = chosen(plan, r.Phases); len(plan) == 0 {
+			continue
 		}
 		suite := report.Suite{Name: name, Ended: true}
 		for i := range plan {
@@ -98,22 +98,35 @@ func (r *run) phases(ctx context.Context, names []string) error {
 }
 
 // chosen picks the phases that the user wants: all, if he names none.
-func chosen(plan []phasePlan, names []string, suite string) ([]phasePlan, error) {
+func chosen(plan []phasePlan, names []string) []phasePlan {
 	if len(names) == 0 {
-		return plan, nil
+		return plan
 	}
-	var list []phasePlan
+	return slices.DeleteFunc(slices.Clone(plan), func(p phasePlan) bool { return !slices.Contains(names, p.name) })
+}
+
+// checkPhases refuses names of phases that none of the suites has with this
+// driver.
+func (c *Config) checkPhases(names []string) error {
 	var known []string
-	for i := range plan {
-		known = append(known, plan[i].name)
-		if slices.Contains(names, plan[i].name) {
-			list = append(list, plan[i])
+	for _, name := range names {
+		plan, err := phaseSuites[name].plan(&run{Config: *c})
+		if err != nil {
+			return err
+		}
+		for i := range plan {
+			known = append(known, plan[i].name)
 		}
 	}
-	if len(list) == 0 {
-		return nil, usagef("suite %s has no phase %s with this driver; there are: %s", suite, strings.Join(names, ", "), strings.Join(known, ", "))
+	for _, name := range c.Phases {
+		switch {
+		case len(known) == 0:
+			return usagef("--phase %s: none of the suites has phases; contention and faults do", name)
+		case !slices.Contains(known, name):
+			return usagef("--phase: no phase %q with driver %s; there are: %s", name, c.Guest.Driver, strings.Join(known, ", "))
+		}
 	}
-	return list, nil
+	return nil
 }
 
 // onePhase runs a phase on a model of its own and adds what it left.

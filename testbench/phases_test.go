@@ -2,6 +2,7 @@ package testbench
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -334,13 +335,35 @@ func TestChosen(t *testing.T) {
 	for _, tt := range []struct{ ask, want []string }{
 		{nil, []string{"a", "b", "c"}}, {[]string{"c", "a"}, []string{"a", "c"}}, {[]string{"b", "other"}, []string{"b"}}, {[]string{"other"}, nil},
 	} {
-		list, err := chosen(plan, tt.ask, "faults")
 		var got []string
-		for _, p := range list {
+		for _, p := range chosen(plan, tt.ask) {
 			got = append(got, p.name)
 		}
-		if !slices.Equal(got, tt.want) || (err == nil) != (tt.want != nil) {
-			t.Errorf("%v: %v, %v", tt.ask, got, err)
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%v: %v", tt.ask, got)
+		}
+	}
+	if len(plan) != 3 || plan[2].name != "c" {
+		t.Errorf("the plan was changed: %+v", plan)
+	}
+}
+
+// TestCheckPhases: a phase has to be in one of the suites that run.
+func TestCheckPhases(t *testing.T) {
+	for _, tt := range []struct {
+		suites, ask []string
+		says        string // "" if it is right
+	}{
+		{[]string{"contention", "faults"}, []string{"between", "small-buffer"}, ""},
+		{[]string{"contention"}, nil, ""},
+		{nil, nil, ""},
+		{[]string{"faults"}, []string{"between"}, "no phase \"between\""},
+		{nil, []string{"between"}, "contention and faults do"},
+	} {
+		r := runOf(t, job.Series)
+		r.Config.Phases = tt.ask
+		if err := r.checkPhases(tt.suites); (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%v of %v: %v", tt.ask, tt.suites, err)
 		}
 	}
 }

@@ -158,21 +158,13 @@ func (c *Config) complete(boots []bootPlan) error {
 	if len(c.Model.Antagonists) > 0 && len(boots) == 1 && slices.Equal(boots[0].suites, []string{"faults"}) {
 		return usagef("--antagonist and --modem: the suite faults does without others; try --suite contention")
 	}
+	var phased []string
 	for _, b := range boots {
-		if b.kind != suites.BootPhases {
-			continue
-		}
-		for _, name := range b.suites {
-			plan, err := phaseSuites[name].plan(&run{Config: *c})
-			if err != nil {
-				return err
-			}
-			if _, err := chosen(plan, c.Phases, name); err != nil {
-				return err
-			}
+		if b.kind == suites.BootPhases {
+			phased = append(phased, b.suites...)
 		}
 	}
-	return nil
+	return c.checkPhases(phased)
 }
 
 // bootPlan is the suites that run in one boot.
