@@ -145,5 +145,10 @@ func firstOf(o antagonist.Counts, alg string) string {
 			return fmt.Sprintf("first: %d bytes, %s wrong from %d on", c.Bytes, c.Part, c.At)
 		}
 	}
+	for _, a := range o.Algs {
+		if a.Alg == alg && a.Hung > 0 && a.Corrupted == 0 {
+			return "never ended"
+		}
+	}
 	return "-"
 }
