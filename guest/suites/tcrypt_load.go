@@ -73,7 +73,10 @@ type tcryptClient struct {
 }
 
 // tcryptParams are the parameters with which tcrypt uses an algorithm of the
-// engine; nil if there are none.
+// engine; nil if there are none. Its speed modes, which could have any hash by the
+// driver's name, are no way: on the kernels that need this, tcrypt looks for its
+// completion in a request that the crypto interface has borrowed meanwhile
+// (do_one_ahash_op, ahash_save_req), and brings the kernel down.
 func tcryptParams(a EngineAlgorithm, registered []Algorithm) []string {
 	mode, ok := tcryptTest[a.Name]
 	switch {
