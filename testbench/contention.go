@@ -351,7 +351,7 @@ func raceShown(suite string, side report.Side, p report.Phase, ee int) report.Ca
 		for _, b := range p.Integrity {
 			for _, n := range b.Algs {
 				if b.EE == ee && n.Alg == a.Engine() {
-					found = max(found, n.Corrupted)
+					found = max(found, min(n.Corrupted, side.Requests)) // RFC 4309 and CCM are one to the engine
 				}
 			}
 		}

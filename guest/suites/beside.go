@@ -61,26 +61,30 @@ func besideTcrypt(ctx context.Context, p *phaseRun, l *load) report.Case {
 		c.Status, c.Reason = report.Skip, "tcrypt has no correctness mode for these algorithms"
 		return c
 	}
-	runs, failures := 0, map[string]int{}
+	n := &requestCount{}
+	runs := 0
 	for ; ctx.Err() == nil; runs++ {
 		if runs == len(modes) {
 			l.more.Store(false)
 		}
 		// What has begun is not to be cut short by the load's end.
 		log, err := r.load(context.WithoutCancel(ctx), "mode="+strconv.Itoa(modes[runs%len(modes)]))
-		if err != nil && len(log.Failed) == 0 {
-			failures[err.Error()]++
-		}
+		var complaints []string
 		for _, a := range algs {
 			if complaint, failed := log.Failed[a.Name]; failed && !(isXTS(a) && strings.Contains(complaint, noKey)) {
-				failures[complaint]++
+				complaints = append(complaints, complaint)
 			}
 		}
-	}
-	n := &requestCount{requests: runs}
-	for text, count := range failures {
-		n.corrupted += count
-		n.note("%s", text)
+		switch {
+		case err != nil && len(log.Failed) == 0:
+			n.failed++
+			n.note("%v", err)
+			continue
+		case len(complaints) > 0:
+			n.corrupted++
+			n.note("%s", complaints[0])
+		}
+		n.requests++
 	}
 	judgeCount(&c, n, p.phase.Expected)
 	c.Metrics = map[string]float64{"runs": float64(runs)}
