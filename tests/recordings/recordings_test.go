@@ -32,7 +32,9 @@ func files(t *testing.T) []string {
 
 func replay(t *testing.T, path string) *record.Result {
 	t.Helper()
-	res, err := reading(t, path, func(r *record.Reader) (*record.Result, error) { return record.Replay(context.Background(), r, record.Without{}) })
+	res, err := reading(t, path, func(r *record.Reader) (*record.Result, error) {
+		return record.Replay(context.Background(), r, record.Without{})
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
