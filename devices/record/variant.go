@@ -53,6 +53,7 @@ type place struct {
 }
 
 func newVariant(s *session, c model.Config) *variant {
+	c.Oracle = 0 // nobody asks it, and it would be asked for each try
 	v := &variant{session: s, config: c, base: newImage(nil), faults: map[place]bus.Reason{}}
 	for i := len(s.accesses) - 1; i >= 0; i-- {
 		a := &s.accesses[i]
