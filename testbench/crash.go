@@ -15,6 +15,17 @@ func (p *bootPlan) mayCrash(complaints []string) bool {
 	return p.phase != nil && first >= 0 && p.phase.Expected.Covers(complaints[first])
 }
 
+// lifeSign is what a line on the console is good for: a sign of life, unless the
+// kernel has said that it crashes as expected. What it says afterwards, of stalled
+// processors say, it can say for ever.
+func (p *bootPlan) lifeSign(con *console, alive func()) func() {
+	return func() {
+		if lines, _ := con.complaints(); !p.mayCrash(lines) {
+			alive()
+		}
+	}
+}
+
 // failedSelftest is where the kernel warns of a self-test that fails, which is
 // no more than a wrong result.
 const failedSelftest = "crypto/testmgr.c"

@@ -1,6 +1,7 @@
 package testbench
 
 import (
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -388,6 +389,16 @@ func TestMayCrash(t *testing.T) {
 		if got := p.mayCrash(tt.complaints); got != tt.want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+	var signs int
+	con := &console{w: io.Discard}
+	crashing := bootPlan{phase: phase}
+	con.alive = crashing.lifeSign(con, func() { signs++ })
+	for _, line := range []string{"all is well\n", known + "\n", "rcu: INFO: rcu_sched detected stalls on CPUs/tasks:\n", "and again\n"} {
+		con.Write([]byte(line))
+	}
+	if signs != 2 { // the line with the complaint is the last one
+		t.Errorf("%d signs of life", signs)
 	}
 	p, s := bootPlan{phase: phase}, report.Suite{Name: "contention", Error: "it died"}
 	p.crashed(&s, "it died", []string{known})

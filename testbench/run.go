@@ -258,7 +258,8 @@ func (r *run) boot(ctx context.Context, plan bootPlan) error {
 
 	col.phase = plan.title
 	col.boot = r.Guest.Progress.Begin("boot for %s (driver %s, SoC %s)", strings.Join(plan.suites, ", ")+col.where(), r.Guest.Driver, r.Guest.Profile.Name)
-	con := &console{w: r.console, alive: col.alive}
+	con := &console{w: r.console}
+	con.alive = plan.lifeSign(con, col.alive)
 	m, err := vm.Start(r.guest.QEMU, machine, con)
 	if err != nil {
 		col.down()
