@@ -182,23 +182,60 @@ func measureCore(ctx context.Context, p *cryptoblock.Profile) ([]Line, error) {
 		lines = append(lines, Line{What: w.what, Value: models[2+i].p50(), Unit: Nanoseconds, Against: nobody, Base: among})
 	}
 	judged, err := measureOracle(ctx, p, alone)
-	return append(lines, judged...), err
+	if err != nil {
+		return nil, err
+	}
+	all, err := measureAll(ctx, p, alone)
+	return append(append(lines, judged...), all...), err
+}
+
+// judge is a model with checker and oracle, and the request on it.
+type judge struct {
+	*model.Model
+	*request
+	made uint64
+}
+
+func newJudge(c model.Config, p *cryptoblock.Profile) (*judge, error) {
+	c.Check, c.Oracle = &model.Check{}, requestSize
+	m, r, err := watchedRequest(c, p)
+	return &judge{Model: m, request: r}, err
+}
+
+func (j *judge) do() {
+	j.request.do()
+	j.made++
+}
+
+// settle waits for the oracle.
+func (j *judge) settle() { j.Model.Oracle.Counts() }
+
+// check fails unless the oracle has judged each request, and found it right.
+func (j *judge) check() error {
+	if c := j.Model.Oracle.Counts(); c.Checked < j.made || c.NotJudged+c.Wrong != 0 {
+		return fmt.Errorf("of the requests that are to be measured the oracle has judged %d, found %d wrong, and does not know %d", c.Checked, c.Wrong, c.NotJudged)
+	}
+	return nil
+}
+
+// judgeLine compares the request on a judge with the one that nobody watches.
+func judgeLine(what string, s []samples, target *float64) Line {
+	return Line{What: what, Value: s[1].p50(), Unit: Nanoseconds, Against: "nobody watching, plain memory", Base: s[0].p50(), Target: target}
 }
 
 // measureOracle measures the request with checker and oracle against the same
 // with nobody watching.
 func measureOracle(ctx context.Context, p *cryptoblock.Profile, alone *request) ([]Line, error) {
-	m, watched, err := watchedRequest(model.Config{Check: &model.Check{}, Oracle: requestSize}, p)
+	j, err := newJudge(model.Config{}, p)
 	if err != nil {
 		return nil, err
 	}
-	settle := func() { m.Oracle.Counts() }
-	inLine := oracleTurns.with(settle).run(ctx, alone.do, watched.do)
-	long, made := verdictTurns, 0
+	inLine := oracleTurns.with(j.settle).run(ctx, alone.do, j.do)
+	long := verdictTurns
 	withVerdicts := func() {
-		watched.do()
-		if made++; made%long.batch == 0 {
-			settle()
+		j.do()
+		if j.made%uint64(long.batch) == 0 {
+			j.settle()
 		}
 	}
 	awaited := long.run(ctx, alone.do, withVerdicts)
@@ -207,15 +244,27 @@ func measureOracle(ctx context.Context, p *cryptoblock.Profile, alone *request) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if c := m.Oracle.Counts(); c.Checked < uint64(made) || c.NotJudged+c.Wrong != 0 {
-		return nil, fmt.Errorf("of the requests that are to be measured the oracle has judged %d, found %d wrong, and does not know %d", c.Checked, c.Wrong, c.NotJudged)
-	}
-	line := func(what string, s []samples, target *float64) Line {
-		return Line{What: what, Value: s[1].p50(), Unit: Nanoseconds, Against: "nobody watching, plain memory", Base: s[0].p50(), Target: target}
-	}
 	return []Line{
-		line("request, checker and oracle", inLine, atMost(1.5)),
-		line("the same, with the oracle's verdict", awaited, nil),
-		line("the same, time of all processors", used, nil),
-	}, nil
+		judgeLine("request, checker and oracle", inLine, atMost(1.5)),
+		judgeLine("the same, with the oracle's verdict", awaited, nil),
+		judgeLine("the same, time of all processors", used, nil),
+	}, j.check()
+}
+
+// measureAll measures the request with all who watch unless told otherwise.
+func measureAll(ctx context.Context, p *cryptoblock.Profile, alone *request) ([]Line, error) {
+	j, err := newJudge(model.Config{InFlight: true}, p)
+	if err != nil {
+		return nil, err
+	}
+	const what = "checker, oracle and changes in flight"
+	times := oracleTurns.with(j.settle).run(ctx, alone.do, j.do)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	// Too few for the oracle to start: its own allocations are not the request's.
+	return []Line{
+		judgeLine(what, times, atMost(1.5)),
+		{What: "allocations of that", Value: allocations(oracle.Worthwhile/2, j.do), Unit: Times, Target: atMost(0)},
+	}, j.check()
 }

@@ -84,7 +84,7 @@ type pipe struct {
 	fifoHi  uint32
 	sizes   uint32
 	timer   timer
-	shadow  []published                 // by slot of the ring; with Config.InFlight
+	watch   *watch                      // over the ring; with Config.InFlight
 	stored  [numRegs - PTrustReg]uint32 // registers without effect
 }
 

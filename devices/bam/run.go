@@ -77,13 +77,13 @@ const readAhead = trace.MaxRow
 // plainWrites makes the steps of a row of descriptors that are nothing but one register
 // write each, as the series makes some thirty of for a request: fetch, element and end of
 // each at once. What it does not know to be such a descriptor it leaves where it is. It
-// does nothing where somebody could tell the difference: with a reader of single events
-// or a look-out for changes, with a pipe that may come first, for the last descriptor,
-// whose end is an event, or with less than n steps to make.
+// does nothing where somebody could tell the difference: with a reader of single events,
+// with a pipe that may come first, for the last descriptor, whose end is an event, for one
+// that has changed in flight, which is to be reported, or with too few steps to make.
 func (b *BAM) plainWrites(p *pipe, n int) (steps int) {
 	const stepsOfEach = 3
-	if n < stepsOfEach || b.rowPeriph == nil || b.sink != nil && b.rowSink == nil || p.shadow != nil ||
-		!b.cmdEnable || p.producer() || b.active&(p.bit-1) != 0 || b.lock.waiting&p.bit != 0 {
+	if n < stepsOfEach || b.rowPeriph == nil || b.sink != nil && b.rowSink == nil || !b.cmdEnable ||
+		p.producer() || b.active&(p.bit-1) != 0 || b.lock.waiting&p.bit != 0 {
 		return 0
 	}
 	for {
@@ -96,6 +96,9 @@ func (b *BAM) plainWrites(p *pipe, n int) (steps int) {
 			r := &b.rowEvent
 			r.Time, r.By, r.Pipe, r.Flags, r.Off, r.Addr, r.Writes = b.now, p.by, p.id, FlagCMD, p.rd, addr, b.writes[:made]
 			b.rowSink.EmitRow(r)
+		}
+		if p.watch != nil {
+			p.watch.forget(p.rd, made)
 		}
 		if p.rd += uint32(made) * DescriptorSize; p.rd >= p.ring {
 			p.rd = 0
@@ -128,7 +131,8 @@ func (b *BAM) plainElements(row []byte) []trace.Write {
 // plainRow returns the elements of at most n descriptors from the next one on, of which
 // each is a command descriptor without further flags and has one element, directly behind
 // the one before; and the first one's address. The last descriptor that is published is
-// never among them.
+// never among them, nor is one that is watched and was changed, or is not watched where
+// others are.
 func (b *BAM) plainRow(p *pipe, n int) (elements []byte, addr uint64) {
 	end := p.tail
 	if end <= p.rd {
@@ -150,9 +154,18 @@ func (b *BAM) plainRow(p *pipe, n int) (elements []byte, addr uint64) {
 	for raw = raw[DescriptorSize:]; len(raw) > 0 && binary.LittleEndian.Uint64(raw) == first+uint64(size); raw = raw[DescriptorSize:] {
 		size += ElementSize
 	}
+	if p.watch != nil {
+		size = p.watch.sameDescs(p.rd, b.row[:size/ElementSize*DescriptorSize]) * ElementSize
+		if size == 0 {
+			return nil, 0
+		}
+	}
 	elements, addr = b.row[:size], uint64(uint32(first))
 	if uint32(first) > ^uint32(0)-uint32(size) || p.mem.Read(addr, elements) != nil {
 		return nil, 0
+	}
+	if p.watch != nil {
+		elements = elements[:p.watch.sameElements(p.rd, elements)*ElementSize]
 	}
 	return elements, addr
 }

@@ -30,11 +30,13 @@ func stepwise(b *bam.BAM, n int) (steps int) {
 // writes, and nobody who numbers the events.
 type rows struct {
 	*bamtest.Recorder
+	made int // writes in rows
 }
 
 func (s *rows) TakesRow(*trace.Row) bool { return true }
 
 func (s *rows) EmitRow(r *trace.Row) {
+	s.made += len(r.Writes)
 	for i := range r.Writes {
 		for k := range uint64(trace.EventsPerWrite) {
 			var e trace.Event
@@ -50,18 +52,19 @@ func (s *rows) EmitRow(r *trace.Row) {
 // register writes as the series has them, with everything else in between.
 type program struct {
 	*rig
+	rows   *rows // nil without a reader of events
 	rng    *rand.Rand
 	rx, tx [2]*bamtest.Ring
 }
 
-func newProgram(t *testing.T, seed uint64, traced bool) *program {
+func newProgram(t *testing.T, seed uint64, cfg bam.Config, traced bool) *program {
 	rng := rand.New(rand.NewPCG(seed, 11))
-	cfg := bam.Config{Owners: []uint8{2: 0, 3: 0, 4: uint8(rng.IntN(2)), 5: 1}, Burst: rng.IntN(70), Timers: rng.IntN(2) == 0, ReadAhead: true, Secret: func(off uint32) bool { return false }}
+	cfg.Owners, cfg.Burst, cfg.Timers = []uint8{2: 0, 3: 0, 4: uint8(rng.IntN(2)), 5: 1}, rng.IntN(70), rng.IntN(2) == 0
 	cfg.Owners[5] = cfg.Owners[4]
+	cfg.Secret = func(off uint32) bool { return false }
 	p := &program{rng: rng}
 	if traced {
-		p.rig = &rig{loop: bamtest.NewLoopback(16, 4096, 0x6000), rec: &bamtest.Recorder{}}
-		p.rig.build(t, cfg, p.rig.loop, &rows{Recorder: p.rig.rec})
+		p.rig, p.rows = newRows(t, cfg)
 	} else {
 		p.rig = newRig(t, cfg)
 	}
@@ -102,7 +105,7 @@ func (p *program) push(pair int) {
 		at += stride
 		p.rx[pair].Elements(at, p.element(), p.element())
 		d := buf(at, 16, bam.FlagCMD)
-		switch p.rng.IntN(12) {
+		switch p.rng.IntN(24) {
 		case 0:
 			d.Flags |= bam.FlagLOCK
 		case 1:
@@ -128,7 +131,7 @@ func (p *program) act() {
 	pair := p.rng.IntN(2)
 	rx, tx := p.rx[pair], p.tx[pair]
 	switch p.rng.IntN(30) {
-	case 0:
+	case 0, 3, 4:
 		rx.Write(bam.PRst, 1)
 		rx.Tail = 0
 		rx.Init(0x3F)
@@ -143,7 +146,20 @@ func (p *program) act() {
 		tx.Publish()
 		rx.Publish()
 		rx.Write(bam.PIRQClr, p.rng.Uint32())
+		if p.rng.IntN(4) == 0 {
+			p.tamper(pair)
+		}
 	}
+}
+
+// tamper changes what may be in flight: a bit of a ring or of an element.
+func (p *program) tamper(pair int) {
+	rx := p.rx[pair]
+	at := rx.Base + uint64((rx.Tail+rx.Size-1-uint32(p.rng.IntN(8*8)))%rx.Size)
+	if p.rng.IntN(2) == 0 {
+		at = code + uint64(pair)*0x4000 + uint64(p.rng.IntN(0x100))
+	}
+	p.mem.Bytes(at, 1)[0] ^= 1 << p.rng.IntN(8)
 }
 
 // seen is all that software and the peripheral can tell of it.
@@ -170,28 +186,45 @@ func (p *program) seen(steps int) seen {
 	return s
 }
 
-// Run does what Runnable and Step do, step for step, watched or not.
+// Run does what Runnable and Step do, step for step, watched or not, whatever is read
+// ahead and whether there is a look-out for changes or not.
 func TestRunIsSteps(t *testing.T) {
-	tried := [2]int{}
-	for seed := range uint64(60) {
-		traced := seed%2 == 0
-		a, b := newProgram(t, seed, traced), newProgram(t, seed, traced)
+	var untraced, traced, watched int // writes in rows; where nobody sees rows, programs of which the reads tell that something was read ahead
+	changed := map[string]int{}
+	for seed := range uint64(120) {
+		cfg := bam.Config{InFlight: seed%4 >= 2}
+		a := newProgram(t, seed, cfg, seed%2 == 0)
+		cfg.ReadAhead = true
+		b := newProgram(t, seed, cfg, seed%2 == 0)
 		for i := range 40 {
 			a.act()
 			b.act()
 			n := a.rng.IntN(60)
 			b.rng.IntN(60)
-			made := stepwise(a.bam, n)
-			if diff := cmp.Diff(a.seen(made), b.seen(b.bam.Run(n))); diff != "" {
+			want, got := a.seen(stepwise(a.bam, n)), b.seen(b.bam.Run(n))
+			if diff := cmp.Diff(want, got); diff != "" {
 				t.Fatalf("seed %d, round %d, %d steps (-Step +Run):\n%s", seed, i, n, diff)
 			}
-			if a.mem.Reads != b.mem.Reads {
-				tried[seed%2]++ // Run has looked at a descriptor that is not plain
+			for _, e := range got.Events {
+				if e.Kind == trace.Anomaly {
+					changed[e.Rule.ID]++
+				}
 			}
 		}
+		switch {
+		case b.rows == nil && !cfg.InFlight && b.mem.Reads != a.mem.Reads:
+			untraced++
+		case b.rows != nil && cfg.InFlight:
+			watched += b.rows.made
+		case b.rows != nil:
+			traced += b.rows.made
+		}
 	}
-	if tried[0] == 0 || tried[1] == 0 {
-		t.Errorf("rows of plain writes were tried %d times with a reader of events, %d times without", tried[0], tried[1])
+	if untraced == 0 || traced == 0 || watched == 0 {
+		t.Errorf("rows of plain writes were made %d times without a reader of events, %d with, %d with a look-out for changes", untraced, traced, watched)
+	}
+	if changed["BAM-DESC-007"] == 0 || changed["BAM-CMD-014"] == 0 {
+		t.Errorf("changes in flight were reported %d times for descriptors, %d for elements", changed["BAM-DESC-007"], changed["BAM-CMD-014"])
 	}
 }
 

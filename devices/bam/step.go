@@ -184,7 +184,7 @@ func (b *BAM) drain(p *pipe) {
 // the descriptor in memory, the lock, the offset, the status bits, the line (§6.2, Part E.7).
 func (b *BAM) finish(p *pipe) {
 	flags := p.flags
-	if p.shadow != nil {
+	if p.watch != nil {
 		b.compare(p)
 	}
 	if p.out {

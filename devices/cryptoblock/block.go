@@ -95,7 +95,8 @@ func New(p Profile, o Options) (*Block, error) {
 		return nil, err
 	}
 	bamConfig.InFlight = o.InFlight
-	bamConfig.ReadAhead = o.Tap == nil && !o.Exact
+	// Faults are drawn, time is charged and a recording is made for each read of memory.
+	bamConfig.ReadAhead = o.Tap == nil && !o.Exact && !b.timed && !b.faulty
 	qceConfig.Observer = observe(o.Observer, o.Monitor)
 	qceConfig.BufferSize = cmp.Or(b.faults.Buffer, o.Timing.Buffer)
 	b.layout = bamConfig.Layout

@@ -10,7 +10,7 @@ import (
 	"github.com/qcemu/qcemu/devices/qce"
 )
 
-// counted is flat memory that counts what is read from it.
+// counted is flat memory that counts what can be read from it.
 type counted struct {
 	mem   []byte
 	bytes int
@@ -118,13 +118,40 @@ func TestEntryIsBounded(t *testing.T) {
 }
 
 // TestWatchIsBounded: the look-out for changes reads no more than a bounded part of
-// what is published at once.
+// what is published at once, whatever its shape.
 func TestWatchIsBounded(t *testing.T) {
-	g := newGlutton(t, cryptoblock.DefaultSoC, cryptoblock.Options{InFlight: true}, bam.FlagCMD)
-	g.mem.reads = 0
-	g.bam(bam.PEvntReg, 0, gluttonRing-8)
-	if most := 1 << 17; g.mem.reads > most {
-		t.Errorf("publishing took %d reads, want at most %d", g.mem.reads, most)
+	const slots = gluttonRing/bam.DescriptorSize - 1
+	for _, tt := range []struct {
+		name         string
+		addr, stride uint32 // of a descriptor's elements
+		size         uint32
+		reads, bytes int
+	}{
+		{"long lists", 0x20000, 0, 0xfff0, 1 << 12, 1 << 20},
+		{"one element, all of them a row", 0x20000, 16, 16, 4, 1 << 18},
+		{"one element, the same for all", 0x20000, 0, 16, slots + 2, 1 << 18},
+		{"one element, nowhere", 0xf000_0000, 16, 16, 0, slots * 8},
+		{"one element, the row leaves memory", 1<<20 - 64, 16, 16, 8, 1 << 18},
+		{"one element, the row goes on at address 0", 0xffff_ffe0, 16, 16, 2, 1 << 18},
+	} {
+		for _, exact := range []bool{false, true} {
+			g := newGlutton(t, cryptoblock.DefaultSoC, cryptoblock.Options{InFlight: true, Exact: exact}, bam.FlagCMD)
+			for i := range uint32(slots) {
+				binary.LittleEndian.PutUint32(g.mem.mem[i*8:], tt.addr+i*tt.stride)
+				binary.LittleEndian.PutUint32(g.mem.mem[i*8+4:], bam.FlagCMD<<16|tt.size)
+			}
+			// A pipe that is halted reads for nothing else.
+			g.bam(bam.PHalt, 0, 1)
+			g.mem.reads, g.mem.bytes = 0, 0
+			g.bam(bam.PEvntReg, 0, gluttonRing-8)
+			reads := tt.reads
+			if exact {
+				reads = 1 << 15
+			}
+			if reads = max(reads, 1); g.mem.reads > reads || g.mem.bytes > tt.bytes || g.mem.bytes < slots {
+				t.Errorf("%s, exact %v: publishing took %d reads of %d bytes, want at most %d of %d", tt.name, exact, g.mem.reads, g.mem.bytes, reads, tt.bytes)
+			}
+		}
 	}
 }
 

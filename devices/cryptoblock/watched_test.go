@@ -30,24 +30,27 @@ func readers(tb testing.TB) ([]trace.Sink, *finding.Log) {
 }
 
 func TestWatchedRequestDoesNotAllocate(t *testing.T) {
-	sinks, log := readers(t)
-	v := newV16(t, cryptoblock.Options{Sinks: sinks})
-	v.request()
-	if n := testing.AllocsPerRun(100, v.request); n != 0 {
-		t.Errorf("a watched request allocates %v times", n)
-	}
-	for _, f := range log.Findings() {
-		if f.ID != "QCE-KEY-002" { // the request leaves its keys, as Linux does
-			t.Errorf("a request of the series breaks %s: %s", f.ID, f.Title)
+	for _, inFlight := range []bool{false, true} {
+		sinks, log := readers(t)
+		v := newV16(t, cryptoblock.Options{Sinks: sinks, InFlight: inFlight})
+		v.request()
+		if n := testing.AllocsPerRun(100, v.request); n != 0 {
+			t.Errorf("a watched request allocates %v times, changes in flight %v", n, inFlight)
+		}
+		for _, f := range log.Findings() {
+			if f.ID != "QCE-KEY-002" { // the request leaves its keys, as Linux does
+				t.Errorf("a request of the series breaks %s: %s", f.ID, f.Title)
+			}
 		}
 	}
 }
 
 // watch makes the requests of the series and of stock drivers on a block, and
 // returns what its readers have seen.
-func watch(t *testing.T, exact bool, more ...trace.Sink) (*finding.Log, int) {
+func watch(t *testing.T, o cryptoblock.Options, more ...trace.Sink) (*finding.Log, int) {
 	sinks, log := readers(t)
-	l := newLinux(t, cryptoblock.Options{Exact: exact, Sinks: append(sinks, more...)})
+	o.Sinks = append(sinks, more...)
+	l := newLinux(t, o)
 	for i, q := range someRequests {
 		l.NoNWD, l.LateStatus = i%3 == 1, i%3 == 2
 		l.Series(q)
@@ -58,21 +61,32 @@ func watch(t *testing.T, exact bool, more ...trace.Sink) (*finding.Log, int) {
 	return log, l.Mem.Reads
 }
 
-// A block that reads ahead differs in nothing but that.
+// A block that reads ahead differs in nothing but that, and so does one that
+// looks for changes in flight where there are none.
 func TestReadAheadIsExact(t *testing.T) {
-	wantLog, steps := watch(t, true)
-	gotLog, rows := watch(t, false)
-	if diff := cmp.Diff(wantLog.Findings(), gotLog.Findings(), cmp.AllowUnexported(finding.Register{})); diff != "" {
-		t.Errorf("findings (-exact +ahead):\n%s", diff)
-	}
-	if len(wantLog.Findings()) < 2 || rows >= steps*3/4 {
-		t.Errorf("%d findings, %d reads of memory, exactly %d: that tells little", len(wantLog.Findings()), rows, steps)
-	}
-	want, got := newEvents(), newEvents()
-	watch(t, true, want)
-	watch(t, false, got)
-	if !bytes.Equal(want.h.Sum(nil), got.h.Sum(nil)) {
-		t.Errorf("the events differ: %d exactly, %d ahead", len(want.kinds), len(got.kinds))
+	want, got, looks := newEvents(), newEvents(), newEvents()
+	wantLog, steps := watch(t, cryptoblock.Options{Exact: true}, want)
+	for _, tt := range []struct {
+		name   string
+		o      cryptoblock.Options
+		events *events
+		most   int // reads
+	}{
+		{"ahead", cryptoblock.Options{}, got, steps * 3 / 4},
+		{"ahead, changes in flight", cryptoblock.Options{InFlight: true}, looks, steps * 5 / 4},
+	} {
+		// A reader of single events would keep the others from taking rows.
+		log, rows := watch(t, tt.o)
+		if diff := cmp.Diff(wantLog.Findings(), log.Findings(), cmp.AllowUnexported(finding.Register{})); diff != "" {
+			t.Errorf("%s: findings (-exact +ahead):\n%s", tt.name, diff)
+		}
+		if len(wantLog.Findings()) < 2 || rows >= tt.most {
+			t.Errorf("%s: %d findings, %d reads of memory, exactly %d: that tells little", tt.name, len(wantLog.Findings()), rows, steps)
+		}
+		watch(t, tt.o, tt.events)
+		if !bytes.Equal(want.h.Sum(nil), tt.events.h.Sum(nil)) {
+			t.Errorf("%s: the events differ: %d exactly, %d ahead", tt.name, len(want.kinds), len(tt.events.kinds))
+		}
 	}
 }
 
@@ -109,11 +123,18 @@ func (m *writes) Abort(*trace.Op)                                               
 // To compare with BenchmarkV16XTS4K: the same with all who watch.
 func BenchmarkV16XTS4KWatched(b *testing.B) {
 	sinks, _ := readers(b)
-	benchmark(b, sinks)
+	benchmark(b, cryptoblock.Options{Sinks: sinks})
 }
 
-func benchmark(b *testing.B, sinks []trace.Sink) {
-	v := newV16(b, cryptoblock.Options{Sinks: sinks})
+// The same with the look-out for what changes in flight too, and alone.
+func BenchmarkV16XTS4KInFlight(b *testing.B) {
+	sinks, _ := readers(b)
+	b.Run("watched", func(b *testing.B) { benchmark(b, cryptoblock.Options{Sinks: sinks, InFlight: true}) })
+	b.Run("alone", func(b *testing.B) { benchmark(b, cryptoblock.Options{InFlight: true}) })
+}
+
+func benchmark(b *testing.B, o cryptoblock.Options) {
+	v := newV16(b, o)
 	b.SetBytes(4096)
 	b.ReportAllocs()
 	for b.Loop() {
