@@ -313,6 +313,12 @@ func TestMessages(t *testing.T) {
 			t.Errorf("session for Kasumi: %d", id)
 		}
 	}
+	const createAsymmetric = 4<<8 | 2 // as QEMU asks for RSA
+	body := make([]byte, wire.CryptoSessionSize)
+	wire.PutCryptoSession(body, &wire.CryptoSession{OpCode: createAsymmetric, CipherAlg: 1})
+	if id := wire.SessionID(r.Ask(wire.CreateCryptoSession, body)); id >= 0 {
+		t.Errorf("session for RSA: %d", id)
+	}
 }
 
 // TestQueues has all queues at work at a time.

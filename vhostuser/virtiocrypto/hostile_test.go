@@ -113,6 +113,7 @@ func TestBadSessions(t *testing.T) {
 		want    uint32
 	}{
 		{"unknown service", 9, sym(1, 3, 16, 1), key, notSupp},
+		{"asymmetric", 4, fields(1, 0, 0, 16, 0), key, notSupp},
 		{"no operation", cipherService, sym(0, 3, 16, 1), key, notSupp},
 		{"unknown cipher", cipherService, sym(1, 10, 16, 1), key, notSupp},
 		{"no direction", cipherService, sym(1, 3, 16, 0), key, failed},
