@@ -1,24 +1,19 @@
 package bam
 
-import "github.com/qcemu/qcemu/devices/trace"
+import (
+	"slices"
 
-// Unmodelled counts the accesses to an offset with no known register.
-type Unmodelled struct {
-	Off           uint32
-	Reads, Writes uint64
-}
+	"github.com/qcemu/qcemu/devices/trace"
+)
 
-// unknownMax is how many such offsets are told apart; the last entry stands for the rest.
+// unknownMax is how many offsets without a known register are told apart.
 const unknownMax = 64
-
-// UnmodelledAccesses returns what software touched that the model does not know.
-func (b *BAM) UnmodelledAccesses() []Unmodelled { return b.unknown[:b.unknowns] }
 
 // Read is a read of one word at an offset from the BAM's base. Registers of another
 // execution environment read as 0.
 func (b *BAM) Read(by trace.Master, off uint32) uint32 {
 	v := uint32(0)
-	if r, p, ee := b.reach(by, off, false); r != None {
+	if r, p, ee := b.reach(by, off); r != None {
 		v = b.load(r, p, ee)
 	}
 	if b.sink != nil {
@@ -33,7 +28,7 @@ func (b *BAM) Write(by trace.Master, off, val uint32) {
 	if b.sink != nil {
 		b.regEvent(trace.RegWrite, by, off, val)
 	}
-	r, p, ee := b.reach(by, off, true)
+	r, p, ee := b.reach(by, off)
 	if r == None || !b.mayWrite(by, r, off, val) {
 		return
 	}
@@ -67,7 +62,7 @@ var implemented = func() (m [numRegs]uint32) {
 
 // reach finds the register of an access and checks that the master may touch it. None
 // stands for an access without effect.
-func (b *BAM) reach(by trace.Master, off uint32, write bool) (r Reg, p *pipe, ee int) {
+func (b *BAM) reach(by trace.Master, off uint32) (r Reg, p *pipe, ee int) {
 	if off&3 != 0 {
 		b.OddAccess(by, off)
 		return None, nil, 0
@@ -77,7 +72,7 @@ func (b *BAM) reach(by trace.Master, off uint32, write bool) (r Reg, p *pipe, ee
 		s = b.slots[i]
 	}
 	if s.reg == None {
-		b.noteUnknown(by, off, write)
+		b.noteUnknown(by, off)
 		return None, nil, 0
 	}
 	owner := by.EE
@@ -129,25 +124,16 @@ func (b *BAM) mayWrite(by trace.Master, r Reg, off, val uint32) bool {
 	return b.cfg.Readings.ForeignGlobals == ForeignAccepted
 }
 
-// noteUnknown counts an access to an unknown offset; the first one is reported.
-func (b *BAM) noteUnknown(by trace.Master, off uint32, write bool) {
-	i := 0
-	for i < b.unknowns && b.unknown[i].Off != off {
-		i++
+// noteUnknown reports the first access to an unknown offset. Who reads the findings is
+// told how often each was touched: the rule is one of those with PerRegister.
+func (b *BAM) noteUnknown(by trace.Master, off uint32) {
+	known := b.unknown[:b.unknowns]
+	if len(known) == unknownMax || slices.Contains(known, off) {
+		return
 	}
-	switch {
-	case i == unknownMax:
-		i--
-	case i == b.unknowns:
-		b.unknown[i] = Unmodelled{Off: off}
-		b.unknowns++
-		b.blame(regUnmodelled, by, off, 0)
-	}
-	if write {
-		b.unknown[i].Writes++
-	} else {
-		b.unknown[i].Reads++
-	}
+	b.unknown[b.unknowns] = off
+	b.unknowns++
+	b.blame(regUnmodelled, by, off, 0)
 }
 
 // load reads a register.

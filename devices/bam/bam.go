@@ -45,7 +45,7 @@ type BAM struct {
 	decode    uint32 // address bits of an element that are decoded
 	winBase   uint32
 	burst     uint32
-	unknown   [unknownMax]Unmodelled
+	unknown   [unknownMax]uint32 // offsets that were reported
 	unknowns  int
 	actor     trace.Master                  // of the register write in progress
 	actorOff  uint32                        // and where it goes

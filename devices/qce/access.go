@@ -90,29 +90,24 @@ func (e *Engine) bank(by trace.Master, off uint32, shown uint64, read bool) *Ban
 		}
 		e.emit(kind, by, off, uint64(shown))
 	}
-	e.countUnmodelled(by, off, shown, read)
+	e.noteUnmodelled(by, off, shown, read)
 	return nil
 }
 
-func (e *Engine) countUnmodelled(by trace.Master, off uint32, shown uint64, read bool) {
-	if off >= WindowSize {
-		off = WindowSize // everything outside is one
+// noteUnmodelled reports the first access to a register that the model does not
+// have. Who reads the findings is told how often each was touched: the rule is
+// one of those with PerRegister.
+func (e *Engine) noteUnmodelled(by trace.Master, off uint32, shown uint64, read bool) {
+	reported := &e.unmodelled[min(off/4, windowWords)]
+	if *reported {
+		return
 	}
-	u := e.unmodelled[off]
-	if u == nil {
-		u = &Unmodelled{Off: off}
-		e.unmodelled[off] = u
-		size := uint32(0)
-		if read {
-			size = 1
-		}
-		e.note(ruleUnmodelled, by, off, size, shown)
-	}
+	*reported = true
+	size := uint32(0)
 	if read {
-		u.Reads++
-	} else {
-		u.Writes++
+		size = 1
 	}
+	e.note(ruleUnmodelled, by, off, size, shown)
 }
 
 func (e *Engine) align(by trace.Master, off uint32) uint32 {

@@ -25,7 +25,7 @@ type Engine struct {
 	status, status2 uint32 // the stored bits; the live ones are added on reading
 	lock            lockState
 	since           sinceGo
-	unmodelled      map[uint32]*Unmodelled
+	unmodelled      [windowWords + 1]bool // those that were reported; the last is everything outside the window
 
 	// Data. buf[:sent] is delivered, buf[sent:done] waits for the producer,
 	// buf[done:fill] is input that is not transformed yet.
@@ -86,15 +86,9 @@ type port struct {
 	waste uint32 // bytes dropped
 }
 
-// Unmodelled counts the accesses to a register that the model does not have.
-type Unmodelled struct {
-	Off           uint32
-	Reads, Writes uint64
-}
-
 // New returns an engine after reset. A nil sink drops all events.
 func New(cfg Config, sink trace.Sink) *Engine {
-	e := &Engine{cfg: cfg, sink: sink, obs: cfg.Observer, unmodelled: make(map[uint32]*Unmodelled)}
+	e := &Engine{cfg: cfg, sink: sink, obs: cfg.Observer}
 	copy(e.rd[:], cfg.Readings)
 	for i := range Registers {
 		b := &Registers[i]
@@ -146,17 +140,6 @@ func (e *Engine) Reset() {
 
 // Busy reports whether an operation runs.
 func (e *Engine) Busy() bool { return e.op.phase != idle }
-
-// Unmodelled returns the accesses to registers that the model does not have.
-func (e *Engine) Unmodelled() []Unmodelled {
-	list := make([]Unmodelled, 0, len(e.unmodelled))
-	for off := uint32(0); off <= WindowSize; off += 4 {
-		if u := e.unmodelled[off]; u != nil {
-			list = append(list, *u)
-		}
-	}
-	return list
-}
 
 // emit sends an event that has no more than these fields. It sets them one by
 // one: that is much cheaper than a copy of the whole, and each register write
