@@ -57,7 +57,7 @@ func TestSections(t *testing.T) {
 			t.Errorf("%s, %s: %v to %v: nothing was measured", l.Section, l.What, l.Value, l.Base)
 		}
 	}
-	if diff := cmp.Diff(map[string]int{"socket": 4, "core": 7 + len(watchers)}, count); diff != "" {
+	if diff := cmp.Diff(map[string]int{"socket": 4, "core": 9 + len(watchers)}, count); diff != "" {
 		t.Errorf("lines by section (-want +got):\n%s", diff)
 	}
 }
