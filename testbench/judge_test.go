@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,7 +21,10 @@ import (
 func qemuScript(t *testing.T, script string) *vm.QEMU {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "qemu-system-aarch64")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o755); err != nil {
+	syscall.ForkLock.RLock() // a program started now would keep it open for writing, and it could not be run
+	err := os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	return &vm.QEMU{Argv: []string{path}}

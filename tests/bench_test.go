@@ -179,7 +179,10 @@ func wrapped(t *testing.T, prelude string) (path, pidFile string) {
 	dir := t.TempDir()
 	path, pidFile = filepath.Join(dir, "qemu-system-aarch64"), filepath.Join(dir, "pid")
 	script := "#!/bin/sh\n" + prelude + "\necho $$ >" + pidFile + "\nexec " + guestShow(t).qemu + ` "$@"` + "\n"
-	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
+	syscall.ForkLock.RLock() // a program started now would keep it open for writing, and it could not be run
+	err := os.WriteFile(path, []byte(script), 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	return path, pidFile

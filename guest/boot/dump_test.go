@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -13,7 +14,10 @@ func TestDumpDTB(t *testing.T) {
 	text := "#!/bin/sh\n" +
 		"for a; do case \"$a\" in dumpdtb=*) file=${a#dumpdtb=};; fail) echo broken >&2; exit 1;; silent) exit 0;; esac; done\n" +
 		"echo \"$*\" > \"$file\"\n"
-	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
+	syscall.ForkLock.RLock() // a program started now would keep it open for writing, and it could not be run
+	err := os.WriteFile(script, []byte(text), 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	got, err := DumpDTB(t.Context(), []string{script, "-m", "512M"})

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -96,7 +97,10 @@ func TestArgv(t *testing.T) {
 	arch := map[string]string{"amd64": "amd64", "arm64": "arm64"}[runtime.GOARCH]
 	tree := &Tree{Root: root, Arch: arch}
 	put(t, root, "usr/bin/true", "")
-	if err := os.WriteFile(filepath.Join(root, "usr/bin/true"), program, 0o755); err != nil {
+	syscall.ForkLock.RLock() // a program started now would keep it open for writing, and it could not be run
+	err = os.WriteFile(filepath.Join(root, "usr/bin/true"), program, 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	if argv, err := tree.Argv("usr/bin/true"); err == nil {
