@@ -24,11 +24,12 @@ var usefulValues = []uint32{0, 1, 2, 8, 16, 64, 0x7FF8, 0x22, 0x2A, 0x1_0022, 0x
 func FuzzGuest(f *testing.F) {
 	for layout := range uint8(4) {
 		f.Add(layout, seedMemory(), seedOps())
+		f.Add(layout|0x60, seedMemory(), seedOps())
 	}
 	f.Add(uint8(0x16), []byte{0, 1, 0, 0x80, 16, 0, 0, 0x0C}, []byte{})
 	f.Fuzz(func(t *testing.T, mode uint8, memory, ops []byte) {
 		cfg := bam.Config{Layout: bam.Layout(mode & 3), Revision: 0x27, Remote: bam.ControlledRemotely, Owners: []uint8{2: 1, 3: 1, 4: 0},
-			NumPipes: 6, NumEEs: 2, Timers: mode&4 != 0, Window: bam.Window{Base: 0x01DFA000, Size: 0x6000}}
+			NumPipes: 6, NumEEs: 2, Timers: mode&4 != 0, InFlight: mode&32 != 0, ReadAhead: mode&64 != 0, Window: bam.Window{Base: 0x01DFA000, Size: 0x6000}}
 		if mode&8 != 0 && cfg.Layout != bam.V13 {
 			cfg.AddrBits = 36
 		}
