@@ -132,8 +132,9 @@ func (c *Client) check(op *Operation) error {
 func inside(start, size, whole uint32) bool { return uint64(start)+uint64(size) <= uint64(whole) }
 
 // Do does an operation. It waits for its turn and for the engine, which another
-// side can hold for as long as it likes; with ErrCanceled it ends when cancel is
-// closed. Errors of the operation's data are returned as they are.
+// side can hold for as long as it likes; while it waits it ends with ErrCanceled
+// when cancel is closed. An operation that has begun goes on to its end. Errors
+// of the operation's data are returned as they are.
 func (c *Client) Do(op *Operation, cancel <-chan struct{}) error {
 	if err := c.check(op); err != nil {
 		return err
@@ -162,10 +163,11 @@ func (c *Client) try(op *Operation, cancel <-chan struct{}) (again bool, err err
 		c.setUp()
 	}
 	c.mem.begin(op)
+	first := c.rx.tail
 	c.fill(op)
 	c.write(bam.PEvntReg, c.tx.pipe, c.tx.tail)
 	c.write(bam.PEvntReg, c.rx.pipe, c.rx.tail)
-	err = c.wait(cancel)
+	err = c.wait(first, cancel)
 	if err != nil {
 		c.setUp() // what is still queued is dropped
 	}
@@ -287,11 +289,19 @@ func ccmHeader(b []byte, n uint32) uint32 {
 }
 
 // wait returns when both pipes have done all that was queued, by interrupts as a
-// driver does.
-func (c *Client) wait(cancel <-chan struct{}) error {
+// driver does. It obeys cancel if the operation, whose first descriptor is named,
+// has not begun.
+func (c *Client) wait(first uint32, cancel <-chan struct{}) error {
+	var last *progress // since cancel was closed
 	for {
 		if err := c.sleep(cancel); err != nil {
-			return err
+			if !c.begun(first) {
+				return err
+			}
+			cancel, last = nil, &progress{at: time.Now()}
+		}
+		if last != nil && c.stuck(last) {
+			return fmt.Errorf("%w: %w", ErrFailed, errStuck)
 		}
 		if failed := c.interrupt(); failed {
 			return fmt.Errorf("%w: pipe error", ErrFailed)
@@ -305,7 +315,44 @@ func (c *Client) wait(cancel <-chan struct{}) error {
 	}
 }
 
-var errReset = errors.New("the chip was reset")
+var (
+	errReset = errors.New("the chip was reset")
+	errStuck = errors.New("canceled, and the operation comes to no end")
+)
+
+// descValid is in P_PSM_CNTXT_2: the pipe has fetched a descriptor (datasheet §4).
+const descValid = 1 << 31
+
+// begun reports whether the chip has taken up the operation: a pipe that waits
+// for the lock does not fetch, and one that has fetched LOCK goes on. If it has
+// not, the pipe is left halted, so that it does not begin before it is reset.
+func (c *Client) begun(first uint32) bool {
+	c.write(bam.PHalt, c.rx.pipe, 1)
+	at, open := c.read(bam.PSWOfsts, c.rx.pipe)&0xffff, c.read(bam.PPSMCntxt2, c.rx.pipe)&descValid != 0
+	if at == first && !open {
+		return false
+	}
+	c.write(bam.PHalt, c.rx.pipe, 0)
+	return true
+}
+
+// progress is how far a canceled operation was when it had last moved.
+type progress struct {
+	moves uint64
+	at    time.Time
+}
+
+// patience is how long a canceled operation may stand still. What has begun ends
+// by itself, unless somebody has changed the engine's registers under it.
+const patience = 2 * time.Second
+
+// stuck reports whether a canceled operation stands still.
+func (c *Client) stuck(last *progress) bool {
+	if n := c.mem.moved(); n != last.moves {
+		last.moves, last.at = n, time.Now()
+	}
+	return time.Since(last.at) > patience
+}
 
 // lookAfter is how long no interrupt comes until the client looks whether the
 // pipes are still there.

@@ -350,6 +350,83 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// watched calls fn at the first read or write.
+type watched struct {
+	bamclient.Data
+	read, write func()
+}
+
+func (w *watched) Read(off uint64, p []byte) error {
+	if w.read != nil {
+		w.read()
+	}
+	return w.Data.Read(off, p)
+}
+
+func (w *watched) Write(off uint64, p []byte) error {
+	if w.write != nil {
+		w.write()
+	}
+	return w.Data.Write(off, p)
+}
+
+// TestCancelBegun cancels an operation in place that the engine is at: it is done
+// nevertheless, since to do it again would encrypt what is encrypted.
+func TestCancelBegun(t *testing.T) {
+	const size = 8 << 20
+	want := make(buffer, size)
+	if err := (software.Engine{}).Do(cbc(make(buffer, size), want, size), nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []string{"read", "write"} {
+		t.Run(at, func(t *testing.T) {
+			r := newRig(t, "sdm845", cryptoblock.Options{})
+			b := make(buffer, size)
+			cancel := make(chan struct{})
+			now := sync.OnceFunc(func() { close(cancel) })
+			data := &watched{Data: b}
+			if at == "read" {
+				data.read = now
+			} else {
+				data.write = now
+			}
+			if err := r.client.Do(cbc(data, data, size), cancel); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(b, want) {
+				t.Error("result differs")
+			}
+		})
+	}
+}
+
+// TestCancelStuck cancels an operation that has begun and comes to no end: it has
+// failed, and is not one that can be done again.
+func TestCancelStuck(t *testing.T) {
+	const size = 8 << 20
+	r := newRig(t, "sdm845", cryptoblock.Options{})
+	b := make(buffer, size)
+	cancel, stalled := make(chan struct{}), make(chan struct{})
+	begin := sync.OnceFunc(func() {
+		go func() {
+			defer close(stalled)
+			bamclient.Stall(r.client)
+			close(cancel)
+		}()
+	})
+	data := &watched{Data: b, write: begin}
+	if err := r.client.Do(cbc(data, data, size), cancel); !errors.Is(err, bamclient.ErrFailed) || errors.Is(err, bamclient.ErrCanceled) {
+		t.Errorf("error is %v", err)
+	}
+	<-stalled
+	r.found.mu.Lock()
+	r.found.seen = nil // a pipe that holds the lock had to be reset
+	r.found.mu.Unlock()
+	if err := r.client.Do(cbc(b, b, 64), nil); err != nil {
+		t.Errorf("the next one: %v", err)
+	}
+}
+
 // TestParallel has several users of one client, as the device's queues are.
 func TestParallel(t *testing.T) {
 	r := newRig(t, "sdm845", cryptoblock.Options{Scheduler: cryptoblock.NewRandomOrder(5)})

@@ -27,3 +27,6 @@ func HoldLock(c *Client, held chan<- struct{}, release <-chan struct{}) error {
 	<-release
 	return command(bam.FlagUNLOCK)
 }
+
+// Stall halts the pipe that the results come out of.
+func Stall(c *Client) { c.write(bam.PHalt, c.tx.pipe, 1) }

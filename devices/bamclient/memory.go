@@ -41,6 +41,7 @@ type memory struct {
 	op  *Operation // nil: there are no windows
 	err error      // of the operation's data
 	out bool       // some of it was written
+	moves uint64 // accesses so far
 }
 
 // begin opens the windows, end closes them, tells whether anything was written
@@ -59,10 +60,18 @@ func (m *memory) end() (written bool, err error) {
 	return m.out, m.err
 }
 
+// moved returns how many accesses there were.
+func (m *memory) moved() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.moves
+}
+
 // Read implements bus.Memory.
 func (m *memory) Read(addr uint64, p []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.moves++
 	off := addr & windowMask
 	switch {
 	case addr+uint64(len(p)) <= ramSize:
@@ -94,6 +103,7 @@ func (m *memory) note(err error, p []byte) {
 func (m *memory) Write(addr uint64, p []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.moves++
 	switch {
 	case addr+uint64(len(p)) <= ramSize:
 		copy(m.ram[addr:], p)

@@ -150,7 +150,7 @@ type Operation struct {
 var (
 	// ErrUnsupported: the engine cannot do it.
 	ErrUnsupported = errors.New("operation not supported by the engine")
-	// ErrCanceled: the caller did not want to wait any longer.
+	// ErrCanceled: the caller did not want to wait any longer, and nothing was done.
 	ErrCanceled = errors.New("operation canceled")
 	// ErrTag: an AEAD's tag is wrong. The text is in Out nevertheless.
 	ErrTag = errors.New("authentication failed")
