@@ -20,11 +20,13 @@ var usefulValues = []uint32{0, 1, 2, 8, 16, 64, 0x7FF8, 0x22, 0x2A, 0x1_0022, 0x
 // lines follow the registers, and a reset brings everything back.
 //
 // The input is memory, then operations of 8 bytes: what and who, register, index, step
-// choice, value.
+// choice, value. With mode 0x80 operations may be set-ups of pipes that run, and the steps
+// may be made by Run, with its rows.
 func FuzzGuest(f *testing.F) {
 	for layout := range uint8(4) {
 		f.Add(layout, seedMemory(), seedOps())
 		f.Add(layout|0x60, seedMemory(), seedOps())
+		f.Add(layout|0xE0, rowMemory(), liveOps())
 	}
 	f.Add(uint8(0x16), []byte{0, 1, 0, 0x80, 16, 0, 0, 0x0C}, []byte{})
 	f.Fuzz(func(t *testing.T, mode uint8, memory, ops []byte) {
@@ -53,6 +55,10 @@ func FuzzGuest(f *testing.F) {
 					off = o
 				}
 			}
+			live := mode&128 != 0
+			if live && ops[0]&32 != 0 {
+				off, val = liveWrite(cfg.Layout, ops)
+			}
 			switch ops[0] & 3 {
 			case 0:
 				r.bam.Read(by, off)
@@ -62,7 +68,14 @@ func FuzzGuest(f *testing.F) {
 			default:
 				r.bam.Write(by, off, val)
 			}
-			for range int(ops[3]) {
+			steps := int(ops[3])
+			if live && ops[0]&64 != 0 {
+				if n := r.bam.Run(steps); n > steps {
+					t.Fatalf("%d steps were made, at most %d were to be", n, steps)
+				}
+				steps = 0
+			}
+			for range steps {
 				if !stepAndCheck(t, r, ops[3]) {
 					break
 				}
@@ -72,6 +85,22 @@ func FuzzGuest(f *testing.F) {
 		r.bam.Reset()
 		checkReset(t, r, cfg)
 	})
+}
+
+// liveWrite is a write of a register that a pipe is set up with, of a value that is right
+// now and then.
+func liveWrite(l bam.Layout, op []byte) (off, val uint32) {
+	off, _ = l.Offset([]bam.Reg{bam.PFIFOSizes, bam.PEvntReg, bam.PCtrl, bam.PDescFIFOAddr, bam.PRst}[op[1]%5], int(op[2])%6)
+	n := uint32(op[4])
+	switch op[1] % 5 {
+	case 0, 1:
+		return off, n << 3
+	case 2:
+		return off, 0x20 | n&0x0B // system mode; enabled, and the direction
+	case 3:
+		return off, ramBase + n&15<<3
+	}
+	return off, n & 1
 }
 
 // lastReadings has the last value of every reading.
@@ -132,6 +161,10 @@ func (c *counter) Emit(e *trace.Event) {
 	}
 }
 
+// TakesRow and EmitRow make it a reader of rows.
+func (c *counter) TakesRow(*trace.Row) bool { return true }
+func (c *counter) EmitRow(r *trace.Row)     { r.Split(c) }
+
 func checkLines(t *testing.T, r *fuzzRig) {
 	model := trace.Master{Via: trace.Model, Pipe: -1}
 	for ee := range 2 {
@@ -185,6 +218,29 @@ func seedMemory() []byte {
 	r.Push(buf(ramBase+0x100, 64, bam.FlagCMD|bam.FlagLOCK), buf(ramBase+0x200, 32, bam.FlagEOT|bam.FlagNWD), buf(ramBase+0x100, 16, bam.FlagCMD|bam.FlagUNLOCK|bam.FlagINT),
 		buf(0, 0, bam.FlagEOT), buf(ramBase, 7, bam.FlagIMME), buf(16, 8, 0), buf(ramBase+0x100, 5, bam.FlagCMD|bam.FlagNWD|bam.FlagEOT))
 	return r.Mem.Data
+}
+
+// rowMemory has a FIFO at 0 that is one row of register writes.
+func rowMemory() []byte {
+	const slots = 0x40
+	r := &bamtest.Ring{Mem: bamtest.NewMemory(ramBase, slots*24), Base: ramBase, Size: slots * 8}
+	for i := range uint64(slots) {
+		at := ramBase + slots*8 + i*16
+		r.Elements(at, write(uint32(i)*4, uint32(i)))
+		r.Push(buf(at, 16, bam.FlagCMD))
+	}
+	return r.Mem.Data
+}
+
+// liveOps has Run make a row, after which the FIFO grows, moves, changes its direction and
+// shrinks.
+func liveOps() []byte {
+	var ops []byte
+	live := func(reg, val, steps byte) { ops = append(ops, 1|32|64, reg, 0, steps, val, 0, 0, 0) }
+	for _, v := range [][3]byte{{4, 1, 0}, {4, 0, 0}, {3, 0, 0}, {0, 8, 0}, {2, 2, 0}, {1, 7, 30}, {1, 0x30, 0}, {0, 0x40, 100}, {1, 0x3F, 10}, {3, 1, 10}, {2, 10, 10}, {2, 2, 0}, {1, 5, 20}, {0, 4, 50}} {
+		live(v[0], v[1], v[2])
+	}
+	return ops
 }
 
 // seedOps sets up pipe 0 and 1 and publishes descriptors.

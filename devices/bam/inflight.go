@@ -226,8 +226,11 @@ var allKept = bytes.Repeat([]byte{kept}, 2*readAhead)
 // sameDescs is how many of the descriptors from an offset of the ring on are kept, and
 // as they were.
 func (w *watch) sameDescs(off uint32, descs []byte) int {
-	i, n := int(off/DescriptorSize), len(descs)/DescriptorSize
-	n = min(n, max(len(w.kinds)-i, 0))
+	i := int(off / DescriptorSize)
+	if i >= len(w.kinds) {
+		return 0
+	}
+	n := min(len(descs)/DescriptorSize, len(w.kinds)-i)
 	n = alike(w.kinds[i:][:n], allKept, 1)
 	return alike(descs[:n*DescriptorSize], w.descs[off:], DescriptorSize)
 }

@@ -186,6 +186,64 @@ func TestInFlightEnds(t *testing.T) {
 	}
 }
 
+// What becomes of a pipe's FIFO and direction under way ends the watch over what was
+// published before: nothing is reported that nobody has changed, and what lies beyond the
+// ring that was watched is executed as any other.
+func TestInFlightPipeChanges(t *testing.T) {
+	const slots = 64
+	type act func(*rig, *bamtest.Ring)
+	set := func(reg bam.Reg, val uint32) act { return func(_ *rig, rx *bamtest.Ring) { rx.Write(reg, val) } }
+	run := func(n int) act { return func(r *rig, _ *bamtest.Ring) { r.bam.Run(n) } }
+	const consumer, producer, disabled = 1<<1 | 1<<5, 1<<1 | 1<<3 | 1<<5, 1 << 5
+	tests := map[string][]act{
+		"an offset outside becomes one inside": {set(bam.PEvntReg, 0x180), set(bam.PFIFOSizes, slots*8)},
+		"grows":                                {set(bam.PFIFOSizes, slots*8), set(bam.PEvntReg, 0x180)},
+		"grows while a descriptor is executed": {run(1), set(bam.PFIFOSizes, slots*8), set(bam.PEvntReg, 0x180)},
+		"shrinks":                              {set(bam.PFIFOSizes, 32), set(bam.PEvntReg, 24)},
+		"shrinks to nothing and grows":         {set(bam.PFIFOSizes, 0), set(bam.PFIFOSizes, slots*8), set(bam.PEvntReg, 0x180)},
+		"shrinks under what is executed":       {run(4), set(bam.PFIFOSizes, 8), set(bam.PFIFOSizes, slots*8), set(bam.PEvntReg, 0x180)},
+		"moves":                                {set(bam.PDescFIFOAddr, ramBase+8)},
+		"moves while a descriptor is executed": {run(1), set(bam.PDescFIFOAddr, ramBase+8)},
+		"there and back":                       {set(bam.PDescFIFOAddr, ramBase+8), run(3), set(bam.PDescFIFOAddr, ramBase)},
+		"the other direction":                  {set(bam.PCtrl, producer), run(1), set(bam.PCtrl, consumer)},
+		"the other direction at the end":       {run(2), set(bam.PCtrl, producer)},
+		"published in the other direction":     {set(bam.PCtrl, producer), set(bam.PEvntReg, 56), set(bam.PCtrl, consumer)},
+		"disabled":                             {run(4), set(bam.PCtrl, disabled), set(bam.PFIFOSizes, slots*8), set(bam.PEvntReg, 0x180), set(bam.PCtrl, consumer)},
+		"reset":                                {run(4), set(bam.PRst, 1), set(bam.PRst, 0), set(bam.PDescFIFOAddr, ramBase), set(bam.PEvntReg, 0x180), set(bam.PFIFOSizes, slots*8), set(bam.PCtrl, consumer)},
+	}
+	for name, acts := range tests {
+		t.Run(name, func(t *testing.T) {
+			var regs [2]string
+			for k, ahead := range []bool{false, true} {
+				r, _ := newRows(t, bam.Config{InFlight: true, ReadAhead: ahead})
+				rx := r.ring(2, 0, slots*8)
+				for i := range uint64(slots) {
+					rx.Elements(code+i*16, write(uint32(i)*4, uint32(i)+1))
+					rx.Push(buf(code+i*16, 16, bam.FlagCMD))
+				}
+				rx.Size = 64
+				rx.Init(0)
+				rx.Write(bam.PEvntReg, 56)
+				for _, act := range acts {
+					act(r, rx)
+				}
+				if n := r.bam.Run(10000); n == 10000 {
+					t.Fatalf("read ahead %v: the pipe does not come to an end", ahead)
+				}
+				for _, f := range findings(r.rec) {
+					if f.Rule == "BAM-CMD-014" || f.Rule == "BAM-DESC-007" {
+						t.Errorf("read ahead %v: %s at %#x, where nothing has changed", ahead, f.Rule, f.Off)
+					}
+				}
+				regs[k] = fmt.Sprint(r.loop.Regs[:slots], rx.Read(bam.PSWOfsts))
+			}
+			if regs[0] != regs[1] {
+				t.Errorf("registers are %s, with read ahead %s", regs[0], regs[1])
+			}
+		})
+	}
+}
+
 // plain puts a register write to memory and returns its descriptor.
 func (r *rig) plain(at uint64, val uint32) desc {
 	(&bamtest.Ring{Mem: r.mem}).Elements(at, write(0, val))

@@ -117,8 +117,11 @@ func (b *BAM) refresh(p *pipe) {
 
 // placeFIFO follows a change of the FIFO's registers.
 func (b *BAM) placeFIFO(p *pipe) {
-	p.base = uint64(p.fifoLo&^7) | uint64(p.fifoHi&b.highMask)<<32
-	p.ring = p.sizes & 0xFFF8
+	base, ring := uint64(p.fifoLo&^7)|uint64(p.fifoHi&b.highMask)<<32, p.sizes&0xFFF8
+	if base != p.base || ring != p.ring {
+		p.watch = nil // it is of other descriptors
+	}
+	p.base, p.ring = base, ring
 	if p.rd >= p.ring {
 		p.rd = 0
 	}
@@ -179,6 +182,9 @@ func distance(from, to, ring uint32) uint32 {
 func (b *BAM) setCtrl(p *pipe, v uint32) {
 	old := p.ctrl
 	p.ctrl = v
+	if (old^v)&pctrlDirection != 0 {
+		p.watch = nil // what descriptors command depends on it
+	}
 	switch {
 	case old&pctrlEN == 0 && v&pctrlEN != 0:
 		b.enable(p)
