@@ -36,12 +36,12 @@ const (
 
 // memory is what the client's pipes master.
 type memory struct {
-	mu  sync.Mutex // the pipes may still be at it when an operation is canceled
-	ram [ramSize]byte
-	op  *Operation // nil: there are no windows
-	err error      // of the operation's data
-	out bool       // some of it was written
-	moves uint64 // accesses so far
+	mu    sync.Mutex // the pipes may still be at it when an operation is canceled
+	ram   [ramSize]byte
+	op    *Operation // nil: there are no windows
+	err   error      // of the operation's data
+	out   bool       // some of it was written
+	moves uint64     // accesses so far
 }
 
 // begin opens the windows, end closes them, tells whether anything was written

@@ -2,6 +2,9 @@ package backend
 
 import (
 	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/qcemu/qcemu/devices/bus"
 	"github.com/qcemu/qcemu/vhostuser/backend/wire"
@@ -50,8 +53,13 @@ var ErrAbandoned = errors.New("request abandoned")
 // messages.
 type CryptoDevice interface {
 	CreateSession(*wire.CryptoSession) (id uint64, err error)
+	// CloseSession ends a session. For an ID that there is not, it returns
+	// ErrNoSession.
 	CloseSession(id uint64) error
 }
+
+// ErrNoSession: there is no session with such an ID.
+var ErrNoSession = fmt.Errorf("no such session: %w", unix.ENOENT)
 
 // Persistent is a Device with state that must outlive the process.
 type Persistent interface {

@@ -109,7 +109,7 @@ func (d *inverter) CloseSession(id uint64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if _, ok := d.sessions[id]; !ok {
-		return fmt.Errorf("no session %d", id)
+		return fmt.Errorf("%d: %w", id, backend.ErrNoSession)
 	}
 	delete(d.sessions, id)
 	return nil

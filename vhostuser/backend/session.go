@@ -207,7 +207,7 @@ func (s *session) handle(m *message) error {
 	ack := m.Flags&wire.NeedReply != 0 && s.protocol.Load()&wire.ProtocolReplyAck != 0
 	switch {
 	case err == nil && row.replies(s):
-	case err == nil && !ack:
+	case err == nil && !ack, harmless(err) && !ack:
 		return nil
 	case err != nil && row.refuse != nil:
 		n = row.refuse(s, m)
@@ -218,6 +218,11 @@ func (s *session) handle(m *message) error {
 	}
 	return s.reply(m.Request, n)
 }
+
+// harmless reports whether a front-end that was not obeyed, and has not asked,
+// can go on as if it had been: a session that it closes is gone, if only since
+// this process is not the one that has made it.
+func harmless(err error) bool { return errors.Is(err, ErrNoSession) }
 
 // asErrno is the value of an acknowledgement: zero for success.
 func asErrno(err error) unix.Errno {

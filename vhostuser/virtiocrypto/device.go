@@ -1,6 +1,7 @@
 package virtiocrypto
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"sync/atomic"
@@ -148,7 +149,13 @@ func (d *Device) create(p *parameters) (uint64, error) {
 }
 
 // CloseSession implements backend.CryptoDevice.
-func (d *Device) CloseSession(id uint64) error { return d.sessions.remove(id) }
+func (d *Device) CloseSession(id uint64) error {
+	err := d.sessions.remove(id)
+	if errors.Is(err, status(statusInvSess)) {
+		return fmt.Errorf("session %#x: %w", id, backend.ErrNoSession)
+	}
+	return err
+}
 
 // StateSize implements backend.Persistent.
 func (d *Device) StateSize() uint64 { return maxSessions * recordSize }
