@@ -1,7 +1,6 @@
 package vhostuser
 
 import (
-	"fmt"
 	"os"
 	"runtime"
 	"strings"
@@ -19,10 +18,7 @@ type Kick struct{ fd int }
 // NewKick takes over fd. It refuses anything but an eventfd, as NewEventfd does;
 // on an error fd remains the caller's.
 func NewKick(fd int) (*Kick, error) {
-	if name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd)); err == nil && name != "anon_inode:[eventfd]" {
-		return nil, fmt.Errorf("%s where an eventfd is expected: %w", name, unix.EINVAL)
-	}
-	if err := unix.SetNonblock(fd, true); err != nil {
+	if err := checkEventfd(fd); err != nil {
 		return nil, err
 	}
 	return &Kick{fd}, nil
@@ -37,10 +33,8 @@ func OwnKick() (*Kick, error) {
 	return &Kick{fd}, nil
 }
 
-// Signal raises the event.
-func (k *Kick) Signal() {
-	signal(k.fd)
-}
+// Signal raises the event, which must be one of OwnKick.
+func (k *Kick) Signal() { signalOwn(k.fd) }
 
 // Close gives up the event. Nobody may be waiting for it.
 func (k *Kick) Close() { unix.Close(k.fd) }
@@ -50,6 +44,7 @@ func (k *Kick) Close() { unix.Close(k.fd) }
 type Waiter struct {
 	pfd [2]unix.PollFd
 	buf [8]byte
+	iov unix.Iovec
 	ts  unix.Timespec
 }
 
