@@ -23,16 +23,21 @@ func (s *session) createCryptoSession(m *message) (int, error) {
 	return s.session(m, int64(id)), nil
 }
 
-// noSession says no to CREATE_CRYPTO_SESSION.
-func noSession(s *session, m *message) int { return s.session(m, -1) }
+// noSession says no to CREATE_CRYPTO_SESSION. In a message of another length,
+// nobody knows where the session ID is.
+func noSession(s *session, m *message) int {
+	if len(m.payload) != wire.CryptoSessionSize && len(m.payload) != wire.OldCryptoSessionSize {
+		clear(m.payload)
+		return cannotSay
+	}
+	return s.session(m, -1)
+}
 
 // session makes the answer, without the keys: nobody looks for them there.
 func (s *session) session(m *message, id int64) int {
 	b := s.body()[:len(m.payload)]
 	clear(b)
-	if len(b) == wire.CryptoSessionSize || len(b) == wire.OldCryptoSessionSize {
-		wire.PutSessionID(b, id)
-	}
+	wire.PutSessionID(b, id)
 	clear(m.payload)
 	return len(b)
 }

@@ -134,6 +134,15 @@ func TestClosed(t *testing.T) {
 		"log that is no shared memory": func(r *rig) error {
 			return r.Send(wire.SetLogBase, 0, nil, uint64(0x1234))
 		},
+		"session between the two lengths": func(r *rig) error {
+			return r.Send(wire.CreateCryptoSession, 0, nil, make([]byte, wire.OldCryptoSessionSize+8))
+		},
+		"session that is too short": func(r *rig) error {
+			return r.Send(wire.CreateCryptoSession, wire.NeedReply, nil, make([]byte, 16))
+		},
+		"session that is too long": func(r *rig) error {
+			return r.Send(wire.CreateCryptoSession, wire.NeedReply, nil, make([]byte, wire.CryptoSessionSize+8))
+		},
 		"unknown request, nobody asks": func(r *rig) error { return r.Send(55, 0, nil) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -18,7 +18,7 @@ type row struct {
 	needs    uint64 // protocol features
 	run      func(*session, *message) (int, error)
 	answer   func(*session) bool          // whether it has a reply of its own; nil: no
-	refuse   func(*session, *message) int // the reply that says no; nil: none does
+	refuse   func(*session, *message) int // the reply that says no, or cannotSay; nil: none does
 }
 
 func always(*session) bool { return true }

@@ -210,7 +210,9 @@ func (s *session) handle(m *message) error {
 	case err == nil && !ack, harmless(err) && !ack:
 		return nil
 	case err != nil && row.refuse != nil:
-		n = row.refuse(s, m)
+		if n = row.refuse(s, m); n == cannotSay {
+			return fmt.Errorf("%v: %w", m.Request, err)
+		}
 	case ack && !row.replies(s):
 		n = wire.Put(s.body(), uint64(asErrno(err)))
 	default:
@@ -218,6 +220,9 @@ func (s *session) handle(m *message) error {
 	}
 	return s.reply(m.Request, n)
 }
+
+// cannotSay is in place of the length of a refusal when there is none.
+const cannotSay = -1
 
 // harmless reports whether a front-end that was not obeyed, and has not asked,
 // can go on as if it had been: a session that it closes is gone, if only since
