@@ -131,26 +131,41 @@ func TestReloadNotRefused(t *testing.T) {
 	}
 }
 
+// mayDie is of a phase that the kernel may die in, with the first of these words.
+var mayDie = job.Expected{Crash: "frees what is in use", CrashSays: "crypto_unregister_alg"}
+
+const (
+	foretoldWarning = "WARNING: CPU: 0 PID: 1 at crypto/algapi.c:467 crypto_unregister_alg+0xd0/0xd8\n"
+	otherOops       = "Unable to handle kernel NULL pointer dereference\n"
+)
+
 // TestUnbind takes the device away in the middle of requests. What was right
 // until then and what comes of it are two results.
 func TestUnbind(t *testing.T) {
-	const crash = "frees what is in use"
+	noDevice := errors.New("no such device")
 	for name, tt := range map[string]struct {
 		expected job.Expected
-		after    error // of requests once the device is gone; nil: they go on
+		says     string // the kernel
+		after    error  // of requests once the device is gone; nil: they go on
 		write    error
 		unbind   report.Status
 		later    report.Status
 	}{
-		"stands it":         {job.Expected{}, nil, nil, report.Pass, report.Pass},
-		"does not":          {job.Expected{}, unix.ENODEV, nil, report.Pass, report.Fail},
-		"does not, and may": {job.Expected{Crash: crash}, unix.ENODEV, nil, report.Pass, report.XFail},
-		"fails":             {job.Expected{}, nil, errors.New("no such device"), report.Fail, report.Pass},
-		"fails, and may":    {job.Expected{Crash: crash}, nil, errors.New("no such device"), report.XFail, report.Pass},
+		"stands it":                          {job.Expected{}, "", nil, nil, report.Pass, report.Pass},
+		"does not":                           {job.Expected{}, "", unix.ENODEV, nil, report.Pass, report.Fail},
+		"does not, and may":                  {mayDie, foretoldWarning, unix.ENODEV, nil, report.Pass, report.XFail},
+		"does not, and the kernel is silent": {mayDie, "", unix.ENODEV, nil, report.Pass, report.Fail},
+		"does not, for another reason":       {mayDie, otherOops + foretoldWarning, unix.ENODEV, nil, report.Pass, report.Fail},
+		"fails":                              {job.Expected{}, "", nil, noDevice, report.Fail, report.Pass},
+		"fails, and may":                     {mayDie, foretoldWarning, nil, noDevice, report.XFail, report.Pass},
+		"fails, and the kernel is silent":    {mayDie, "", nil, noDevice, report.Fail, report.Pass},
+		"fails, for another reason":          {mayDie, otherOops + foretoldWarning, nil, noDevice, report.Fail, report.Pass},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var gone atomic.Bool
-			p, cases := loadOf(t, job.Phase{Requests: 400, Threads: 2, Beside: job.BesideUnbindQCE, Expected: tt.expected}, healthy(), func(EngineAlgorithm, *draws) (client, error) {
+			k := healthy()
+			k.log = append(k.log, logLines(tt.says)...)
+			p, cases := loadOf(t, job.Phase{Requests: 400, Threads: 2, Beside: job.BesideUnbindQCE, Expected: tt.expected}, k, func(EngineAlgorithm, *draws) (client, error) {
 				return fakeClient{func() ([]byte, error) {
 					time.Sleep(100 * time.Microsecond)
 					if gone.Load() && tt.after != nil {
@@ -176,9 +191,48 @@ func TestUnbind(t *testing.T) {
 	}
 }
 
+// TestUnbindUntil: what goes wrong while the results so far are reported, before
+// the device is taken away, has no excuse.
+func TestUnbindUntil(t *testing.T) {
+	var reporting atomic.Bool
+	var wrongs atomic.Int64
+	k := healthy()
+	k.log = append(k.log, logLines(foretoldWarning)...)
+	p, cases := loadOf(t, job.Phase{Requests: 400, Threads: 2, Beside: job.BesideUnbindQCE, Expected: mayDie}, k, func(EngineAlgorithm, *draws) (client, error) {
+		return fakeClient{func() ([]byte, error) {
+			time.Sleep(100 * time.Microsecond)
+			if reporting.Load() {
+				wrongs.Add(1)
+				return wrong()
+			}
+			return right()
+		}}, nil
+	})
+	emit := p.env.Emit
+	p.env.Emit = func(e job.Event) {
+		if e.Case != nil && e.Case.Name == "requests/cbc-aes-qce" {
+			reporting.Store(true)
+			for wrongs.Load() < 20 { // most of which have been counted then
+				time.Sleep(time.Millisecond)
+			}
+			reporting.Store(false)
+		}
+		emit(e)
+	}
+	if err := p.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if c := cases["requests/cbc-aes-qce"]; c.Status != report.Pass {
+		t.Errorf("before: %+v", c)
+	}
+	if c := cases["until/cbc-aes-qce"]; c.Status != report.Fail || c.Metrics[job.MetricCorrupted] < 10 {
+		t.Errorf("until: %+v", c)
+	}
+}
+
 // TestUnbindStuck: a kernel that does not come back from it is given up.
 func TestUnbindStuck(t *testing.T) {
-	p, cases := loadOf(t, job.Phase{Requests: 100, Threads: 2, Beside: job.BesideUnbindBAM}, healthy(), func(EngineAlgorithm, *draws) (client, error) {
+	p, cases := loadOf(t, job.Phase{Requests: 100, Threads: 2, Beside: job.BesideUnbindBAM, Expected: mayDie}, healthy(), func(EngineAlgorithm, *draws) (client, error) {
 		return fakeClient{right}, nil
 	})
 	p.hang = 50 * time.Millisecond

@@ -36,6 +36,9 @@ type requestCount struct {
 // nothing reports whether no request has ended, or was seen not to.
 func (n *requestCount) nothing() bool { return n.requests == 0 && n.failed == 0 && n.hung == 0 }
 
+// wrong reports whether anything went wrong.
+func (n *requestCount) wrong() bool { return n.corrupted+n.failed+n.hung > 0 }
+
 func (n *requestCount) note(format string, args ...any) {
 	if n.first == "" {
 		n.first = "first: " + fmt.Sprintf(format, args...)
@@ -71,7 +74,8 @@ type load struct {
 // Stages of a load, as its cases are named by.
 const (
 	stageAll   = "requests"
-	stageAfter = "after" // a driver was taken away
+	stageUntil = "until" // a driver is taken away, which is about to happen
+	stageAfter = "after" // it was
 )
 
 func newLoad(p *phaseRun, algs []EngineAlgorithm, requests int, group uint64) *load {
@@ -264,11 +268,17 @@ func (l *load) take(a EngineAlgorithm) (*requestCount, string) {
 	return n, l.stage
 }
 
-// begin names what is counted from here on.
-func (l *load) begin(stage string) {
+// begin begins all counts anew, of the stage named, and returns those so far: what
+// ends belongs to one of the two.
+func (l *load) begin(stage string) (counts map[string]*requestCount, was string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.stage = stage
+	counts, was = l.counts, l.stage
+	l.counts, l.stage = map[string]*requestCount{}, stage
+	for driver, n := range counts {
+		l.counts[driver] = &requestCount{late: n.late}
+	}
+	return counts, was
 }
 
 // midway waits until that many requests have ended, with some of each
