@@ -20,7 +20,8 @@ type console struct {
 	err     error // of the file
 	line    []byte
 	last    []string // lines, at most tailLines
-	trouble []string
+	trouble []string // at most maxTrouble, failed self-tests apart
+	failed  int      // self-tests among trouble, at most maxTrouble
 	fatal   bool
 }
 
@@ -30,7 +31,8 @@ const maxLine = 4096
 // tailLines is how many lines of a dead guest's console go into the report.
 const tailLines = 20
 
-// maxTrouble bounds how many lines are reported.
+// maxTrouble bounds how many lines are reported, and as many of failed self-tests:
+// those come first and may be many, and what comes behind them tells more.
 const maxTrouble = 8
 
 // distress are the kernel's own words for a fault of its own. Fatal ones are
@@ -79,13 +81,27 @@ func (c *console) scan(line []byte) {
 	c.last = append(c.last, string(line))
 	for _, d := range distress {
 		if m := d.re.Find(line); m != nil {
-			if len(c.trouble) < maxTrouble {
-				c.trouble = append(c.trouble, string(m))
-			}
+			c.complain(string(m))
 			c.fatal = c.fatal || d.fatal
 			return
 		}
 	}
+}
+
+// complain keeps a complaint if there is room for its kind.
+func (c *console) complain(words string) {
+	selftest := isFailedSelftest(words)
+	kept := len(c.trouble) - c.failed
+	if selftest {
+		kept = c.failed
+	}
+	if kept == maxTrouble {
+		return
+	}
+	if selftest {
+		c.failed++
+	}
+	c.trouble = append(c.trouble, words)
 }
 
 // failure is what kept the console from being written to its file.

@@ -400,6 +400,20 @@ func TestMayCrash(t *testing.T) {
 	if signs != 2 { // the line with the complaint is the last one
 		t.Errorf("%d signs of life", signs)
 	}
+	for range 3 * maxTrouble {
+		con.Write([]byte("WARNING: CPU: 1 PID: 61 at crypto/testmgr.c:5928 alg_test+0x4e8/0x5f8\n" + other + "\n"))
+	}
+	if lines, _ := con.complaints(); len(lines) != 2*maxTrouble {
+		t.Errorf("%d complaints are kept", len(lines))
+	}
+	con = &console{w: io.Discard, alive: func() {}}
+	for range 3 * maxTrouble {
+		con.Write([]byte("WARNING: CPU: 1 PID: 61 at crypto/testmgr.c:5928 alg_test+0x4e8/0x5f8\n"))
+	}
+	con.Write([]byte(known + "\n"))
+	if lines, _ := con.complaints(); !crashing.mayCrash(lines) {
+		t.Errorf("failed self-tests hide the foretold complaint: %q", lines)
+	}
 	p, s := bootPlan{phase: phase}, report.Suite{Name: "contention", Error: "it died"}
 	p.crashed(&s, "it died", []string{known})
 	if c := s.Cases[0]; s.Failed() || c.Status != report.XFail || c.Reason != "why" || c.Detail != known+"\nit died" {
