@@ -1,6 +1,7 @@
 package backend_test
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/qcemu/qcemu/vhostuser/backend"
 	"github.com/qcemu/qcemu/vhostuser/backend/wire"
 	"github.com/qcemu/qcemu/vhostuser/vhosttest"
+	"github.com/qcemu/qcemu/vhostuser/virtqueue"
 )
 
 // TestRefused has messages that are well-formed and cannot be obeyed: an errno,
@@ -256,6 +258,42 @@ func TestRingOutside(t *testing.T) {
 			t.Errorf("case %d: no error event", i)
 		}
 		r.Ask(wire.GetVringBase, wire.VringState{})
+	}
+}
+
+// TestInflightTooSmall: a ring that is longer than those for which the front-end
+// has ordered in-flight memory does not get at the memory of the next one.
+func TestInflightTooSmall(t *testing.T) {
+	for name, longer := range map[string]func(*vhosttest.RAM) vhosttest.Driver{
+		"split":  func(m *vhosttest.RAM) vhosttest.Driver { return vhosttest.NewSplit(m, 4*ringSize, true) },
+		"packed": func(m *vhosttest.RAM) vhosttest.Driver { return vhosttest.NewPacked(m, 4*ringSize, true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			packed := name == "packed"
+			r := newRig(t)
+			features := uint64(virtioFeatures) &^ backend.FeaturePacked
+			if packed {
+				features |= backend.FeaturePacked
+			}
+			r.Negotiate(features, everything&^wire.ProtocolInbandNotify)
+			r.SetMemory(r.low)
+			got := wire.Get[wire.Inflight](r.Ask(wire.GetInflightFD, wire.Inflight{Queues: queues, QueueSize: ringSize}))
+			fd := r.FDs[0]
+			defer unix.Close(fd)
+			r.Must(wire.SetInflightFD, []int{fd}, got)
+
+			q := r.Start(0, longer(r.low), 0)
+			if !q.Err.Wait(vhosttest.Timeout) {
+				t.Error("no error event")
+			}
+			next := make([]byte, virtqueue.InflightSize(packed, ringSize))
+			if _, err := unix.Pread(fd, next, int64(len(next))); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(next, make([]byte, len(next))) {
+				t.Error("the next ring's in-flight memory was written")
+			}
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"fmt"
+	"math"
 
 	"golang.org/x/sys/unix"
 
@@ -32,12 +33,16 @@ func inflightLayout(queues int, packed bool, ringSize uint32, state uint64) (l i
 	return l, l.device + state
 }
 
-// ring is the in-flight region of a queue.
-func (f *inflight) ring(i int) bus.Memory {
+// ring is the in-flight region of a queue, which the front-end has ordered for
+// rings of some length.
+func (f *inflight) ring(i int, packed bool, num uint32) (bus.Memory, error) {
 	if f == nil || i >= f.queues || f.queue == 0 {
-		return nil
+		return nil, nil
 	}
-	return shifted{f.mem, uint64(i) * f.queue}
+	if need := virtqueue.InflightSize(packed, num); need > f.queue {
+		return nil, fmt.Errorf("in-flight memory of %d bytes for each ring, one of %d descriptors needs %d", f.queue, num, need)
+	}
+	return part{f.mem, uint64(i) * f.queue, f.queue}, nil
 }
 
 func (f *inflight) journal(i int) *journal {
@@ -47,11 +52,12 @@ func (f *inflight) journal(i int) *journal {
 	return newJournal(f.mem, f.journals+uint64(i)*journalArea)
 }
 
+// state is the room for the device's state, up to the end of the memory.
 func (f *inflight) state() bus.Memory {
 	if f == nil || f.device == 0 {
 		return nil
 	}
-	return shifted{f.mem, f.device}
+	return part{f.mem, f.device, math.MaxUint64 - f.device}
 }
 
 func (f *inflight) release() {
@@ -60,14 +66,34 @@ func (f *inflight) release() {
 	}
 }
 
-// shifted is memory that begins at an address of other memory.
-type shifted struct {
-	mem  bus.Memory
-	base uint64
+// part is a part of other memory. Its addresses begin at 0.
+type part struct {
+	mem        bus.Memory
+	base, size uint64
 }
 
-func (s shifted) Read(addr uint64, p []byte) error  { return s.mem.Read(s.base+addr, p) }
-func (s shifted) Write(addr uint64, p []byte) error { return s.mem.Write(s.base+addr, p) }
+func (m part) check(addr uint64, p []byte, write bool) error {
+	if n := uint64(len(p)); n > m.size || addr > m.size-n {
+		return &bus.Fault{Addr: addr, Len: len(p), Write: write, Reason: bus.Unmapped}
+	}
+	return nil
+}
+
+// Read implements bus.Memory.
+func (m part) Read(addr uint64, p []byte) error {
+	if err := m.check(addr, p, false); err != nil {
+		return err
+	}
+	return m.mem.Read(m.base+addr, p)
+}
+
+// Write implements bus.Memory.
+func (m part) Write(addr uint64, p []byte) error {
+	if err := m.check(addr, p, true); err != nil {
+		return err
+	}
+	return m.mem.Write(m.base+addr, p)
+}
 
 const pageMask = 4095
 

@@ -211,8 +211,9 @@ func (r *ring) layout() (virtqueue.Config, error) {
 		at := r.addr.Log
 		c.LogUsed = func(off, size uint64) { r.s.dirty.Load().mark(at+off, size) }
 	}
-	c.Inflight = r.s.inflight.ring(r.index)
-	return c, nil
+	var err error
+	c.Inflight, err = r.s.inflight.ring(r.index, c.Packed, c.Size)
+	return c, err
 }
 
 // ringOf finds the ring of a message.
