@@ -81,7 +81,16 @@ func (m *Model) NewVirtio(queues int, state string, log *slog.Logger) (*Virtio, 
 	return nil, errors.New("the model was made without a virtio-crypto device")
 }
 
-// Close ends the use of the state.
+// Release ends the use of the state and leaves it for the next server. After Close
+// it does nothing.
+func (v *Virtio) Release() error {
+	if v.state == nil {
+		return nil
+	}
+	return v.state.Release()
+}
+
+// Close ends the use of the state and removes it.
 func (v *Virtio) Close() error {
 	if v.state == nil {
 		return nil

@@ -124,6 +124,48 @@ func TestVhostUser(t *testing.T) {
 	}
 }
 
+// TestVhostUserFailedStart: a start that fails, by a mistake in the command line
+// or since the socket is in use, costs a guest nothing of what --state keeps.
+func TestVhostUserFailedStart(t *testing.T) {
+	dir := socketDir(t)
+	socket, used, state := filepath.Join(dir, "crypto.sock"), filepath.Join(dir, "used.sock"), filepath.Join(dir, "state")
+	other := serve(t, "--vhost-user-socket", used)
+	begin := func() *server {
+		s := &server{socket: socket}
+		s.start(t, exec.Command(qcemu, "vhost-user", "--socket-path", socket, "--state", state))
+		s.ready()
+		return s
+	}
+	s := begin()
+	f := dialCrypto(t, socket)
+	f.create()
+	f.encrypt(64)
+	s.cmd.Process.Kill()
+	<-s.ended
+	for _, args := range [][]string{
+		{"vhost-user"}, {"vhost-user", "--fd", "99"}, {"vhost-user", "--socket-path", used},
+		{"serve", "--vhost-user-socket", used}, {"serve", "--vhost-user-socket", socket, "--socket-path", other.socket},
+	} {
+		cmd := exec.Command(qcemu, append(args, "--state", state)...)
+		if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 2 {
+			t.Errorf("%q: %v\n%s", args, err, out)
+		}
+		if _, err := os.Stat(state); err != nil {
+			t.Fatalf("%q: %v", args, err)
+		}
+	}
+	s = begin()
+	next, err := vhosttest.Dial(t, socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Frontend = next
+	f.setUp()
+	f.queue.Resume(next, 0)
+	f.encrypt(64)
+	s.stop()
+}
+
 // killRounds is how often the back-end is killed.
 const killRounds = 100
 

@@ -31,32 +31,52 @@ type server interface {
 	ServeConn(context.Context, *vhostuser.Socket) error
 }
 
-// open takes the place to serve, and returns what serves there.
-func (e *endpoint) open(s server) (func(context.Context) error, error) {
+// place is where a backend serves: one of the two is there.
+type place struct {
+	listener  *net.UnixListener
+	connected *vhostuser.Socket // to the only client
+}
+
+// open takes the place to serve.
+func (e *endpoint) open() (*place, error) {
 	switch {
 	case e.socket != "" && e.fd >= 0:
 		return nil, usagef("--socket-path and --fd exclude each other")
 	case e.fd >= 0:
 		l, sock, err := vhostuser.Inherited(e.fd)
-		switch {
-		case err != nil:
+		if err != nil {
 			return nil, usagef("--fd: %w", err)
-		case l != nil:
-			return func(ctx context.Context) error { return s.Serve(ctx, l) }, nil
 		}
-		return func(ctx context.Context) error { return s.ServeConn(ctx, sock) }, nil
+		return &place{l, sock}, nil
 	case e.socket != "":
 		l, err := vhostuser.Listen(e.socket)
 		if err != nil {
 			return nil, &testbench.UsageError{Err: err}
 		}
-		return func(ctx context.Context) error { return s.Serve(ctx, l) }, nil
+		return &place{listener: l}, nil
 	}
 	l, err := activated()
 	if err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context) error { return s.Serve(ctx, l) }, nil
+	return &place{listener: l}, nil
+}
+
+// serve lets s serve there until ctx is done, or the only client has left.
+func (p *place) serve(ctx context.Context, s server) error {
+	if p.connected != nil {
+		return s.ServeConn(ctx, p.connected)
+	}
+	return s.Serve(ctx, p.listener)
+}
+
+// close gives the place up. Nobody may be serving there.
+func (p *place) close() {
+	if p.connected != nil {
+		p.connected.Close()
+		return
+	}
+	p.listener.Close()
 }
 
 // activated takes the socket that systemd passed.

@@ -128,33 +128,43 @@ func (f *serveFlags) serve(ctx context.Context, oracleAsked bool) error {
 	} else if f.virtio.state != "" {
 		return usagef("--state is for the virtio-crypto device: give --vhost-user-socket too")
 	}
+	var crypto, block *place // nil: not served
+	if f.virtio.socket != "" {
+		if crypto, err = (&endpoint{socket: f.virtio.socket, fd: -1}).open(); err != nil {
+			return err
+		}
+		defer crypto.close()
+	}
+	if f.virtio.socket == "" || f.socket != "" || f.fd >= 0 {
+		if block, err = f.open(); err != nil {
+			return err
+		}
+		defer block.close()
+	}
 	model, err := testbench.NewModel(config, testbench.Recording{File: f.record, Origin: "qcemu serve"})
 	if err != nil {
 		return err
 	}
 	var servers []func(context.Context) error
-	if f.virtio.socket != "" {
+	if crypto != nil {
 		v, err := model.NewVirtio(f.virtio.queues, f.virtio.state, slog.Default())
 		if err != nil {
 			return err
 		}
-		defer v.Close()
-		serve, err := (&endpoint{socket: f.virtio.socket, fd: -1}).open(v.Server)
-		if err != nil {
-			return err
-		}
-		servers = append(servers, serve)
+		defer v.Release() // what a guest has in the state is not lost by an error
+		servers = append(servers, func(ctx context.Context) error {
+			if err := crypto.serve(ctx, v.Server); err != nil {
+				return err
+			}
+			return v.Close()
+		})
 	}
-	if f.virtio.socket == "" || f.socket != "" || f.fd >= 0 {
+	if block != nil {
 		server, err := model.Server(slog.Default())
 		if err != nil {
 			return err
 		}
-		serve, err := f.open(server)
-		if err != nil {
-			return err
-		}
-		servers = append(servers, serve)
+		servers = append(servers, func(ctx context.Context) error { return block.serve(ctx, server) })
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -79,6 +79,11 @@ func serveVhostUser(ctx context.Context, e *endpoint, f *virtioFlags, soc string
 	if err := testbench.AddVirtio(&config); err != nil {
 		return err
 	}
+	at, err := e.open()
+	if err != nil {
+		return err
+	}
+	defer at.close()
 	m, err := testbench.NewModel(config, testbench.Recording{})
 	if err != nil {
 		return err
@@ -87,11 +92,10 @@ func serveVhostUser(ctx context.Context, e *endpoint, f *virtioFlags, soc string
 	if err != nil {
 		return err
 	}
-	defer v.Close()
-	serve, err := e.open(v.Server)
-	if err != nil {
+	defer v.Release() // what a guest has in the state is not lost by an error
+	tellReady()
+	if err := at.serve(ctx, v.Server); err != nil {
 		return err
 	}
-	tellReady()
-	return serve(ctx)
+	return v.Close()
 }

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -76,12 +77,52 @@ func (s *State) open(d Device) error {
 	return s.mem.Write(0, []byte(stateMagic))
 }
 
-// Close ends the use of the file and removes it: what it has kept is over.
+// Close ends the use of the file and removes it: what it has kept is over. After
+// Release it does nothing.
 func (s *State) Close() error {
-	s.wipe()
+	if s.file == nil {
+		return nil
+	}
+	err := errors.Join(s.wipe(), s.remove())
+	return errors.Join(err, s.unuse())
+}
+
+// Release ends the use of the file and leaves it for the next server, unless
+// there has never been a front-end. After Close it does nothing.
+func (s *State) Release() error {
+	if s.file == nil {
+		return nil
+	}
+	var err error
+	if peer, e := s.peer(); e == nil && peer == [statePeerID]byte{} {
+		err = s.remove()
+	}
+	return errors.Join(err, s.unuse())
+}
+
+// remove removes the file, if it is the one that the path leads to.
+func (s *State) remove() error {
+	own, err := s.file.Stat()
+	if err != nil {
+		return err
+	}
+	if fi, err := os.Lstat(s.file.Name()); err != nil || !os.SameFile(fi, own) {
+		return nil
+	}
+	return os.Remove(s.file.Name())
+}
+
+func (s *State) unuse() error {
 	s.mem.UnmapAll()
-	os.Remove(s.file.Name())
-	return s.file.Close()
+	err := s.file.Close()
+	s.file = nil
+	return err
+}
+
+// peer is the front-end whose state it is; zero: nobody's.
+func (s *State) peer() (id [statePeerID]byte, err error) {
+	err = s.mem.Read(statePeer, id[:])
+	return id, err
 }
 
 // wipe forgets what was kept.
@@ -97,10 +138,11 @@ func (s *State) wipe() error {
 
 // claim makes the state that of a front-end.
 func (s *State) claim(pid int) (*inflight, error) {
-	var now, was [statePeerID]byte
+	var now [statePeerID]byte
 	binary.LittleEndian.PutUint64(now[:], uint64(pid))
 	binary.LittleEndian.PutUint64(now[8:], startTime(pid))
-	if err := s.mem.Read(statePeer, was[:]); err != nil {
+	was, err := s.peer()
+	if err != nil {
 		return nil, err
 	}
 	if now != was || pid == 0 {

@@ -88,6 +88,40 @@ func TestStateEnd(t *testing.T) {
 	}
 }
 
+// TestStateReleased: a server that does not end in order leaves what a front-end
+// has, and nothing if there was none.
+func TestStateReleased(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	for _, c := range []struct {
+		name         string
+		claim, close bool
+		want         bool
+	}{
+		{"nobody's", false, false, false},
+		{"a front-end's", true, false, true},
+		{"that of the server before", false, false, true},
+		{"after the end", false, true, false},
+	} {
+		s := openState(t, path)
+		if c.claim {
+			if _, err := s.claim(os.Getpid()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c.close {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := s.Release(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if _, err := os.Stat(path); (err == nil) != c.want {
+			t.Errorf("%s: the file is left behind: %v, want %v", c.name, err == nil, c.want)
+		}
+	}
+}
+
 func TestStateRefused(t *testing.T) {
 	dir := t.TempDir()
 	text, short, other := filepath.Join(dir, "text"), filepath.Join(dir, "short"), filepath.Join(dir, "other")
