@@ -25,7 +25,8 @@ func (r *run) judge(plan bootPlan, col *collector, con *console, why, stderr str
 		why = cmp.Or(why, "the guest could not go on")
 		why += ": " + failed
 	}
-	foretold := why != "" && plan.mayCrash(complaints)
+	r.foretold = plan.mayCrash(complaints)
+	foretold := why != "" && r.foretold
 	done := col.end(why, foretold)
 	if n := len(done); n > 0 && foretold {
 		plan.crashed(&done[n-1], lastWords(why, stderr, con.tail()), complaints)

@@ -40,12 +40,13 @@ type phasePlan struct {
 
 // phaseResult is what a phase left.
 type phaseResult struct {
-	plan   *phasePlan
-	ee     int // Linux's
-	suite  *report.Suite
-	phase  *report.Phase
-	faults cryptoblock.FaultCounts
-	found  []finding.Finding
+	plan     *phasePlan
+	ee       int // Linux's
+	suite    *report.Suite
+	phase    *report.Phase
+	faults   cryptoblock.FaultCounts
+	found    []finding.Finding
+	foretold bool // the kernel's first complaint was the expected one
 }
 
 // add adds a case of the host's.
@@ -175,7 +176,7 @@ func (r *run) onePhase(ctx context.Context, suite *report.Suite, plan *phasePlan
 		p.Hardware += "; Linux's requests are runs of tcrypt"
 	}
 	p.Seconds = time.Since(start).Seconds()
-	result := phaseResult{plan: plan, ee: r.Guest.Profile.EE, suite: suite, phase: p, faults: m.Block.FaultCounts(), found: m.Findings.Findings()}
+	result := phaseResult{plan: plan, ee: r.Guest.Profile.EE, suite: suite, phase: p, faults: m.Block.FaultCounts(), found: m.Findings.Findings(), foretold: sub.foretold}
 	p.Outcome = outcome(p)
 	if plan.judge != nil && err == nil {
 		plan.judge(&result)

@@ -18,6 +18,7 @@ import (
 	"github.com/qcemu/qcemu/devices/trace"
 	"github.com/qcemu/qcemu/guest/job"
 	"github.com/qcemu/qcemu/guest/suites"
+	"github.com/qcemu/qcemu/progress"
 	"github.com/qcemu/qcemu/report"
 )
 
@@ -183,6 +184,47 @@ func TestJudgeAttack(t *testing.T) {
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
+	}
+}
+
+// TestJudgeCrash: a kernel that dies as foretold is excused for what becomes of
+// its own requests, and for nobody else's; one that does not say so for nothing.
+func TestJudgeCrash(t *testing.T) {
+	ok, bad := antagonist.Counts{Requests: 5}, antagonist.Counts{Requests: 5, Corrupted: 1}
+	own, others := integrity.Book{EE: 0, Requests: 9, Corrupted: 1}, integrity.Book{EE: 1, Requests: 9, Corrupted: 1}
+	for name, tt := range map[string]struct {
+		foretold bool
+		why      string
+		others   antagonist.Counts
+		book     integrity.Book
+		want     []report.Status // of the antagonist, of the hardware's side
+	}{
+		"own":                        {true, "", ok, own, []report.Status{report.Pass, report.XFail}},
+		"own, but the kernel lives":  {false, "", ok, own, []report.Status{report.Pass, report.Fail}},
+		"antagonist's":               {true, "", bad, own, []report.Status{report.Fail, report.XFail}},
+		"another's":                  {true, "", ok, others, []report.Status{report.Pass, report.Fail}},
+		"another's without the lock": {true, noLock, bad, others, []report.Status{report.XFail, report.XFail}},
+	} {
+		p := phaseResult{plan: &phasePlan{name: "p", guest: job.Phase{Beside: job.BesideUnbindQCE, Expected: crashQCE}}, suite: &report.Suite{Name: "contention"},
+			foretold: tt.foretold, phase: &report.Phase{Others: []antagonist.Counts{tt.others}, Integrity: []integrity.Book{tt.book}}}
+		p.plan.guest.Expected.Corrupted = tt.why
+		judgeAttack(&p)
+		var got []report.Status
+		for _, c := range p.suite.Cases {
+			got = append(got, c.Status)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	r := &run{}
+	con := &console{w: io.Discard, alive: func() {}}
+	for _, foretold := range []bool{false, true} {
+		r.judge(bootPlan{phase: &job.Phase{Expected: crashQCE}}, newCollector(func(string) {}, progress.New(io.Discard)), con, "", "")
+		if r.foretold != foretold {
+			t.Errorf("foretold: %v, want %v", r.foretold, foretold)
+		}
+		con.Write([]byte("WARNING: CPU: 0 PID: 1 at crypto/algapi.c:467 crypto_unregister_alg+0xd0/0xd8\n"))
 	}
 }
 

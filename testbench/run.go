@@ -63,6 +63,8 @@ type run struct {
 	model   *Model
 	report  report.Run
 	console *os.File
+
+	foretold bool // the kernel has complained as its phase expects
 }
 
 // Run prepares the guest, runs the suites and writes the reports. The error is
