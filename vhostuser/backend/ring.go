@@ -194,7 +194,7 @@ func (r *ring) layout() (virtqueue.Config, error) {
 		Base:     r.base,
 	}
 	if r.s.reticent() {
-		c.Packed, c.Indirect = r.base>>16 != 0, true
+		c.Packed, c.Indirect, c.Unsaid = r.base>>16 != 0, true, true
 	}
 	for _, p := range []struct {
 		name string

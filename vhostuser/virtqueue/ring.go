@@ -28,6 +28,7 @@ type Config struct {
 
 	Indirect bool // VIRTIO_F_INDIRECT_DESC
 	EventIdx bool // VIRTIO_F_EVENT_IDX
+	Unsaid   bool // nobody knows whether EventIdx was negotiated
 
 	// Base is where a packed ring begins: the position as Ring.Base returned it.
 	// A split ring knows from its used ring.

@@ -122,7 +122,13 @@ func TestNotifications(t *testing.T) {
 			ram := newRAM(t)
 			d := k.driver(ram)
 			mem := memory{ram: ram, base: guestBase}
-			r, err := virtqueue.New(mem, k.config(d))
+			c := k.config(d)
+			flags, event := ram.Bytes(c.Device, 2), []byte{0xee, 0xee}
+			if !k.packed {
+				event = ram.Bytes(c.Device+4+8*uint64(k.size), 2)
+				copy(event, []byte{0xee, 0xee})
+			}
+			r, err := virtqueue.New(mem, c)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -168,6 +174,12 @@ func TestNotifications(t *testing.T) {
 				if !k.eventIdx && d.NeedsKick() {
 					t.Error("busy device is kicked")
 				}
+				if k.eventIdx && !k.packed && !bytes.Equal(flags, []byte{0, 0}) {
+					t.Errorf("flags of the used ring are %x, with the event index", flags)
+				}
+				if !k.eventIdx && !bytes.Equal(event, []byte{0xee, 0xee}) {
+					t.Error("event index was written, which was not negotiated")
+				}
 				serve()
 				if got := call(); got != want {
 					t.Errorf("call is %v, wanted %v", got, want)
@@ -179,6 +191,86 @@ func TestNotifications(t *testing.T) {
 				}
 				d.Used()
 				d.Used()
+			}
+		})
+	}
+}
+
+// TestUnsaid: the device does not know what the driver has negotiated. Either
+// driver kicks one that is idle, and finds the flags as it must.
+func TestUnsaid(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.String(), func(t *testing.T) {
+			ram := newRAM(t)
+			d := k.driver(ram)
+			c := k.config(d)
+			c.EventIdx, c.Unsaid = false, true
+			r, err := virtqueue.New(memory{ram: ram, base: guestBase}, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			chain := virtqueue.NewChain(k.size)
+			for range 20 {
+				if err := r.Busy(); err != nil {
+					t.Fatal(err)
+				}
+				if flags := ram.Bytes(c.Device, 2); !k.packed && !bytes.Equal(flags, []byte{0, 0}) {
+					t.Errorf("flags of the used ring are %x", flags)
+				}
+				if more, err := r.Idle(); err != nil || more {
+					t.Fatalf("idle: %v %v", more, err)
+				}
+				d.Add([]vhosttest.Buffer{ram.Put([]byte{1})}, nil, k.indirect)
+				d.Publish()
+				if !d.NeedsKick() {
+					t.Fatal("idle device gets no kick")
+				}
+				if ok, err := r.Next(chain); err != nil || !ok {
+					t.Fatalf("%v %v", ok, err)
+				}
+				if err := r.Use(chain, 0); err != nil {
+					t.Fatal(err)
+				}
+				d.Used()
+			}
+		})
+	}
+}
+
+// TestKilledBusy: the device before this one has died while it did not want
+// kicks. This one does.
+func TestKilledBusy(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.String(), func(t *testing.T) {
+			ram := newRAM(t)
+			d := k.driver(ram)
+			mem := memory{ram: ram, base: guestBase}
+			cfg := k.config(d)
+			for range 2 {
+				r, err := virtqueue.New(mem, cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := r.Idle(); err != nil {
+					t.Fatal(err)
+				}
+				d.Add([]vhosttest.Buffer{ram.Put([]byte{1})}, nil, false)
+				d.Publish()
+				if !d.NeedsKick() {
+					t.Error("idle device gets no kick")
+				}
+				if err := r.Busy(); err != nil {
+					t.Fatal(err)
+				}
+				c := virtqueue.NewChain(k.size)
+				if ok, err := r.Next(c); err != nil || !ok {
+					t.Fatalf("%v %v", ok, err)
+				}
+				if err := r.Use(c, 0); err != nil {
+					t.Fatal(err)
+				}
+				d.Used()
+				cfg.Base = r.Base()
 			}
 		})
 	}

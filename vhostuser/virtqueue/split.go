@@ -33,6 +33,11 @@ func newSplit(mem Memory, c Config) (*split, error) {
 	if err != nil {
 		return nil, err
 	}
+	flags, err := s.read16(c.Device)
+	if err != nil {
+		return nil, err
+	}
+	s.quiet = flags != 0 // a device before this one has left it so
 	s.used, s.called = used, used
 	s.avail = used
 	if c.Inflight != nil {
@@ -184,15 +189,16 @@ func (s *split) Call() (bool, error) {
 	return err == nil && flags&noInterrupt == 0, err
 }
 
-// Idle publishes the event index also when VIRTIO_F_EVENT_IDX was not
-// negotiated: the place for it is always there, and a front-end may not have
-// told us what the driver negotiated.
+// Idle publishes the event index also when VIRTIO_F_EVENT_IDX may have been
+// negotiated: the place for it is always there.
 func (s *split) Idle() (bool, error) {
 	if len(s.resubmit) > 0 {
 		return true, nil
 	}
-	if err := s.write16(s.Device+ringElements+8*uint64(s.Size), s.avail); err != nil {
-		return false, err
+	if s.EventIdx || s.Unsaid {
+		if err := s.write16(s.Device+ringElements+8*uint64(s.Size), s.avail); err != nil {
+			return false, err
+		}
 	}
 	if s.quiet {
 		s.quiet = false
@@ -204,10 +210,10 @@ func (s *split) Idle() (bool, error) {
 	return s.more()
 }
 
-// Busy sets a flag that a driver with event index does not look at; for it the
-// event index of the last Idle lies behind.
+// Busy sets a flag. With the event index it must stay zero (virtio §2.7.10); the
+// index of the last Idle lies behind then, which does the same.
 func (s *split) Busy() error {
-	if s.quiet {
+	if s.quiet || s.EventIdx || s.Unsaid {
 		return nil
 	}
 	s.quiet = true
