@@ -1,9 +1,12 @@
 package backend
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -20,53 +23,50 @@ import (
 // It belongs to one front-end, the process that has connected: what another one
 // has left is wiped.
 type State struct {
+	dev  Device
 	file *os.File
 	mem  *vhostuser.Memory
 	l    inflight
 	size uint64
 }
 
-// The header of the file: a magic number and the front-end's process.
+// The header of the file: a magic number, the front-end's process, and the device
+// that the state is one of.
 const (
 	stateHeader = pageMask + 1
-	stateMagic  = "qcemu-vhost-user-state-1"
+	stateMagic  = "qcemu-vhost-user-state-2"
 	statePeer   = 32
 	statePeerID = 16 // process ID, start time
+	stateDevice = 64 // checksum
 )
 
 // OpenState opens the file or creates it, for a device of one kind. The file is
 // locked while it is open.
 func OpenState(path string, d Device) (*State, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, fmt.Errorf("%s: a symbolic link: name the file itself", path)
+	}
 	if err != nil {
 		return nil, err
 	}
-	s := &State{file: f, mem: &vhostuser.Memory{}}
-	if err := s.open(d); err != nil {
+	s := &State{dev: d, file: f, mem: &vhostuser.Memory{}}
+	if err := s.open(); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return s, nil
 }
 
-func (s *State) open(d Device) error {
+func (s *State) open() error {
 	if err := unix.Flock(int(s.file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return fmt.Errorf("in use by another server: %w", err)
 	}
-	fi, err := s.file.Stat()
-	if err != nil {
-		return err
-	}
-	if !fi.Mode().IsRegular() {
-		return fmt.Errorf("not a file")
-	}
-	n := d.Queues()
+	n := s.dev.Queues()
 	s.l = inflight{mem: s.mem, queues: n, journals: stateHeader, device: stateHeader + uint64(n)*journalArea, lasting: true}
-	s.size = (s.l.device + stateSize(d) + pageMask) &^ pageMask
-	magic := make([]byte, len(stateMagic))
-	s.file.ReadAt(magic, 0)
-	if fi.Size() > 0 && (string(magic) != stateMagic || uint64(fi.Size()) != s.size) {
-		return fmt.Errorf("not the state of a server like this one: remove it")
+	s.size = (s.l.device + stateSize(s.dev) + pageMask) &^ pageMask
+	if err := s.check(); err != nil {
+		return err
 	}
 	if err := s.file.Truncate(int64(s.size)); err != nil {
 		return err
@@ -74,7 +74,48 @@ func (s *State) open(d Device) error {
 	if err := s.mem.Map(vhostuser.Mapping{Size: s.size, Read: true, Write: true, FD: int(s.file.Fd())}); err != nil {
 		return err
 	}
+	device := deviceSum(s.dev)
+	if err := s.mem.Write(stateDevice, device[:]); err != nil {
+		return err
+	}
 	return s.mem.Write(0, []byte(stateMagic))
+}
+
+// check refuses a file that is not ours alone, or not the state of this device.
+func (s *State) check() error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(s.file.Fd()), &st); err != nil {
+		return err
+	}
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
+		return errors.New("not a file")
+	case st.Nlink == 0:
+		return errors.New("removed by another server at this moment: try again")
+	case int(st.Uid) != os.Geteuid():
+		return fmt.Errorf("belongs to user %d, who could read the keys: name another file", st.Uid)
+	case st.Mode&0o077 != 0:
+		return fmt.Errorf("others may open it (mode %04o), and keys are in it: make that 0600 or remove it", st.Mode&0o777)
+	case st.Size == 0:
+		return nil
+	}
+	var head [stateHeader]byte
+	if _, err := s.file.ReadAt(head[:], 0); err != nil && err != io.EOF {
+		return err
+	}
+	device := deviceSum(s.dev)
+	switch {
+	case st.Size < stateHeader || string(head[:len(stateMagic)]) != stateMagic:
+		return errors.New("not the state of a server like this one: remove it")
+	case uint64(st.Size) != s.size || [len(device)]byte(head[stateDevice:]) != device:
+		return errors.New("the state of a device with other queues or algorithms: start it as it was (--soc, --queues), or remove the file")
+	}
+	return nil
+}
+
+// deviceSum is the same for devices that a guest cannot tell apart.
+func deviceSum(d Device) [sha256.Size]byte {
+	return sha256.Sum256(fmt.Appendf(nil, "%d %x %x", d.Queues(), d.Features(), d.Config()))
 }
 
 // Close ends the use of the file and removes it: what it has kept is over. After
@@ -145,16 +186,27 @@ func (s *State) claim(pid int) (*inflight, error) {
 	if err != nil {
 		return nil, err
 	}
-	if now != was || pid == 0 {
-		if err := s.wipe(); err != nil {
-			return nil, err
-		}
-		if err := s.mem.Write(statePeer, now[:]); err != nil {
-			return nil, err
-		}
-	}
 	l := s.l
-	return &l, nil
+	if now == was && pid != 0 {
+		err := s.adoptable(&l)
+		if err == nil {
+			return &l, nil
+		}
+		slog.Warn("what was kept for the front-end makes no sense and is dropped", "file", s.file.Name(), "err", err)
+	}
+	if err := s.wipe(); err != nil {
+		return nil, err
+	}
+	return &l, s.mem.Write(statePeer, now[:])
+}
+
+// adoptable lets the device try to take up what was kept: a front-end is not shut
+// out for good by it.
+func (s *State) adoptable(l *inflight) error {
+	if p, ok := s.dev.(Persistent); ok {
+		return p.Adopt(l.state())
+	}
+	return nil
 }
 
 // startTime tells a process from a later one with the same ID (proc(5)).
@@ -163,8 +215,13 @@ func startTime(pid int) (ticks uint64) {
 	if err != nil {
 		return 0
 	}
-	_, rest, _ := strings.Cut(string(b), ") ")
-	if f := strings.Fields(rest); len(f) > 19 {
+	return startTimeIn(string(b))
+}
+
+// startTimeIn finds the start time in a process's stat file. The second field is
+// the program's name in parentheses, in which there may be anything.
+func startTimeIn(stat string) (ticks uint64) {
+	if f := strings.Fields(stat[strings.LastIndex(stat, ")")+1:]); len(f) > 19 {
 		fmt.Sscan(f[19], &ticks)
 	}
 	return ticks

@@ -2,20 +2,39 @@ package backend
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/qcemu/qcemu/devices/bus"
 )
 
-// stateful is a device with a state of one page.
+// stateful is a device with a state of one page, which makes no sense to it if it
+// begins with this byte.
 type stateful struct {
 	Device
-	Persistent
+	algorithms string
 }
 
+const nonsense = 0xee
+
+func (stateful) Features() uint64  { return 0 }
 func (stateful) Queues() int       { return 2 }
+func (d stateful) Config() []byte  { return []byte(d.algorithms) }
 func (stateful) StateSize() uint64 { return 4096 }
+
+func (stateful) Adopt(mem bus.Memory) error {
+	var b [1]byte
+	if err := mem.Read(0, b[:]); err != nil {
+		return err
+	}
+	if b[0] == nonsense {
+		return errors.New("no session")
+	}
+	return nil
+}
 
 func openState(t *testing.T, path string) *State {
 	t.Helper()
@@ -124,6 +143,13 @@ func TestStateReleased(t *testing.T) {
 
 func TestStateRefused(t *testing.T) {
 	dir := t.TempDir()
+	open, link := filepath.Join(dir, "open"), filepath.Join(dir, "link")
+	if err := os.WriteFile(open, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(dir, "aim"), link); err != nil {
+		t.Fatal(err)
+	}
 	text, short, other := filepath.Join(dir, "text"), filepath.Join(dir, "short"), filepath.Join(dir, "other")
 	for name, content := range map[string]string{text: "a letter", short: stateMagic, other: strings.Repeat("x", 1<<20)} {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
@@ -133,6 +159,7 @@ func TestStateRefused(t *testing.T) {
 	for name, want := range map[string]string{
 		text: "not the state of a server like this one", short: "not the state of a server like this one",
 		other: "not the state of a server like this one", dir: "is a directory", filepath.Join(dir, "no", "where"): "no such file",
+		open: "others may open it (mode 0644), and keys are in it", link: "a symbolic link: name the file itself",
 	} {
 		before, _ := os.ReadFile(name)
 		if _, err := OpenState(name, stateful{}); err == nil || !strings.Contains(err.Error(), want) {
@@ -140,6 +167,63 @@ func TestStateRefused(t *testing.T) {
 		}
 		if after, _ := os.ReadFile(name); !bytes.Equal(before, after) {
 			t.Errorf("%s was changed", filepath.Base(name))
+		}
+	}
+}
+
+// TestStateOfAnotherDevice: a server with other algorithms refuses the state, as
+// its sessions would make no sense, and leaves it.
+func TestStateOfAnotherDevice(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	s, err := OpenState(path, stateful{algorithms: "AES"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.claim(os.Getpid()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Release(); err != nil {
+		t.Fatal(err)
+	}
+	const want = "the state of a device with other queues or algorithms"
+	if _, err := OpenState(path, stateful{algorithms: "DES"}); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("another device: %v, want %q", err, want)
+	}
+	if s, err = OpenState(path, stateful{algorithms: "AES"}); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+}
+
+// TestStateNonsense: what the device cannot take up is dropped, and the front-end
+// is served.
+func TestStateNonsense(t *testing.T) {
+	s := openState(t, filepath.Join(t.TempDir(), "state"))
+	defer s.Close()
+	for range 2 {
+		l, err := s.claim(os.Getpid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, 2)
+		if err := l.state().Read(0, got); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, []byte{0, 0}) {
+			t.Errorf("the front-end finds %x", got)
+		}
+		if err := l.state().Write(0, []byte{nonsense, 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestStartTimeOfName: a program may have any name.
+func TestStartTimeOfName(t *testing.T) {
+	fields := strings.Repeat("7 ", 18)
+	for _, name := range []string{"qemu", "a) S 1 2", ")", "a b) "} {
+		if got := startTimeIn("12 (" + name + ") S " + fields + "4711 8 9"); got != 4711 {
+			t.Errorf("%q: start time %d, want 4711", name, got)
 		}
 	}
 }
