@@ -457,13 +457,21 @@ func TestUnknownSession(t *testing.T) {
 
 // TestLog: what the device writes is marked while logging is on.
 func TestLog(t *testing.T) {
+	for _, begin := range []uint64{0, 104} {
+		t.Run(fmt.Sprint("offset ", begin), func(t *testing.T) { testLog(t, begin) })
+	}
+}
+
+// testLog has a log that begins somewhere in a page of its file.
+func testLog(t *testing.T, begin uint64) {
+	const size = 63 << 10
 	r := ready(t)
-	log := vhosttest.NewRAM(t, 0, 0, 64<<10) // covers 2 GiB
+	log := vhosttest.NewRAM(t, 0, 0, 64<<10) // covers nearly 2 GiB
 	event := vhosttest.NewEvent(t)
 	d := vhosttest.NewSplit(r.low, ringSize, true)
 	q := r.Start(0, d, 0)
 
-	reply := r.Send(wire.SetLogBase, 0, []int{log.FD}, wire.Log{Size: 64 << 10, Offset: log.Offset})
+	reply := r.Send(wire.SetLogBase, 0, []int{log.FD}, wire.Log{Size: size, Offset: log.Offset + begin})
 	if reply != nil {
 		t.Fatal(reply)
 	}
@@ -472,13 +480,14 @@ func TestLog(t *testing.T) {
 	}
 	r.Must(wire.SetLogFD, []int{event.FD})
 	marked := func() (pages []uint64) {
-		for i, b := range log.Bytes(0, 64<<10) {
+		bits := log.Bytes(begin, size)
+		for i, b := range bits {
 			for k := range 8 {
 				if b>>k&1 == 1 {
 					pages = append(pages, uint64(i*8+k))
 				}
 			}
-			log.Bytes(0, 64<<10)[i] = 0
+			bits[i] = 0
 		}
 		return pages
 	}
@@ -510,6 +519,41 @@ func TestLog(t *testing.T) {
 	q.Do([]vhosttest.Buffer{out}, []vhosttest.Buffer{in}, false)
 	if got := marked(); got != nil {
 		t.Errorf("marked after logging: %v", got)
+	}
+}
+
+// TestLogPacked: a packed ring's own writes are marked where they are, and by the
+// address that the front-end has told for them.
+func TestLogPacked(t *testing.T) {
+	const size = 64 << 10
+	r := newRig(t)
+	r.Negotiate(virtioFeatures|backend.FeaturePacked|wire.FeatureLogAll, everything&^wire.ProtocolInbandNotify)
+	r.SetMemory(r.low, r.high)
+	log := vhosttest.NewRAM(t, 0, 0, size)
+	if err := r.Send(wire.SetLogBase, 0, []int{log.FD}, wire.Log{Size: size, Offset: log.Offset}); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := r.Receive(); err != nil || r.Reply.Request != wire.SetLogBase {
+		t.Fatalf("SET_LOG_BASE: %x %v", b, err)
+	}
+	marked := func(page uint64) bool { return log.Bytes(page/8, 1)[0]>>(page%8)&1 == 1 }
+
+	r.low.Alloc(0, 4096)
+	d := vhosttest.NewPacked(r.low, ringSize, true)
+	q := r.Start(0, d, d.Base())
+	const told = 0x70000ff8
+	a := d.Addr(0)
+	a.Flags, a.Log = wire.VringLog, told
+	r.Must(wire.SetVringAddr, nil, a)
+	in := vhosttest.Buffer{Addr: r.low.Alloc(4096, 4096), Len: 1}
+	q.Do([]vhosttest.Buffer{r.low.Put([]byte("x"))}, []vhosttest.Buffer{in}, false)
+	q.Stop()
+	ring := a.Descriptor - r.low.UserAddr + r.low.GuestAddr
+	device := a.Used - r.low.UserAddr + r.low.GuestAddr
+	for name, addr := range map[string]uint64{"descriptors": ring, "event structure": device, "log address": told, "text": in.Addr} {
+		if !marked(addr / 4096) {
+			t.Errorf("%s: page of %#x is not marked", name, addr)
+		}
 	}
 }
 

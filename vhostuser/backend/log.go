@@ -17,6 +17,7 @@ const logPage = 4096
 // holds is only given back when the rings are stopped.
 type dirtyLog struct {
 	mem   *vhostuser.Memory
+	begin uint64 // of the log in mem
 	bytes uint64
 	event *vhostuser.Eventfd // tells the front-end of marks; may be nil
 }
@@ -32,7 +33,7 @@ func (l *dirtyLog) mark(addr, size uint64) {
 		return
 	}
 	for page := addr / logPage; page <= last/logPage && page/8 < l.bytes; page++ {
-		l.mem.SetBit(page/8, uint(page%8))
+		l.mem.SetBit(l.begin+page/8, uint(page%8))
 	}
 	if l.event != nil {
 		l.event.Signal()
@@ -69,14 +70,13 @@ func (s *session) setLogBase(m *message) (int, error) {
 		return 0, fmt.Errorf("log that is not shared memory: %w", unix.EINVAL)
 	}
 	d := wire.Get[wire.Log](m.payload)
-	size := (d.Size + pageMask) &^ pageMask
-	// The log may begin anywhere in the file.
-	skip := d.Offset & pageMask
-	if skip != 0 || size < d.Size {
+	begin := d.Offset & pageMask // the log may begin anywhere in the file
+	size := (begin + d.Size + pageMask) &^ pageMask
+	if size < d.Size {
 		return 0, fmt.Errorf("log of %#x bytes at offset %#x: %w", d.Size, d.Offset, unix.EINVAL)
 	}
 	mem := &vhostuser.Memory{}
-	if err := mem.Map(vhostuser.Mapping{Size: size, Read: true, Write: true, FD: m.fds[0], Offset: d.Offset}); err != nil {
+	if err := mem.Map(vhostuser.Mapping{Size: size, Read: true, Write: true, FD: m.fds[0], Offset: d.Offset - begin}); err != nil {
 		return 0, err
 	}
 	s.restart(func() error {
@@ -86,7 +86,7 @@ func (s *session) setLogBase(m *message) (int, error) {
 		if s.logged.mem != nil {
 			s.logged.mem.UnmapAll()
 		}
-		s.logged.mem, s.logged.bytes = mem, d.Size
+		s.logged.mem, s.logged.begin, s.logged.bytes = mem, begin, d.Size
 		s.setLogging()
 		return nil
 	})

@@ -208,12 +208,32 @@ func (r *ring) layout() (virtqueue.Config, error) {
 		*p.to = guest
 	}
 	if r.addr.Flags&wire.VringLog != 0 {
-		at := r.addr.Log
-		c.LogUsed = func(off, size uint64) { r.s.dirty.Load().mark(at+off, size) }
+		c.Log = r.logger(&c)
 	}
 	var err error
 	c.Inflight, err = r.s.inflight.ring(r.index, c.Packed, c.Size)
 	return c, err
+}
+
+// logger marks the ring's own writes. A split ring writes to the used ring, whose
+// address in the log the front-end tells. A packed ring writes to its descriptors
+// and its event structure; front-ends do not agree which of them they mean (QEMU
+// says the event structure), so the pages are also marked for what they are.
+func (r *ring) logger(c *virtqueue.Config) func(addr, size uint64) {
+	log, first := r.addr.Log, c.Device
+	if !c.Packed {
+		return func(addr, size uint64) { r.s.dirty.Load().mark(log+(addr-first), size) }
+	}
+	desc := c.Desc
+	return func(addr, size uint64) {
+		off := addr - desc
+		if in := addr - first; in < 4 {
+			off = in
+		}
+		dirty := r.s.dirty.Load()
+		dirty.mark(addr, size)
+		dirty.mark(log+off, size)
+	}
 }
 
 // ringOf finds the ring of a message.

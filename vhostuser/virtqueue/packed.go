@@ -65,7 +65,7 @@ type packed struct {
 // descriptor, is the one that counts, as chains are used in order; an old
 // front-end sends the lower half only.
 func newPacked(mem Memory, c Config) (*packed, error) {
-	p := &packed{access: access{mem: mem}, Config: c}
+	p := &packed{access: access{mem: mem, log: c.Log}, Config: c}
 	p.used = unpack(uint16(c.Base >> 16))
 	if c.Base>>16 == 0 {
 		p.used = unpack(uint16(c.Base))
@@ -208,9 +208,6 @@ func (p *packed) Use(c *Chain, written uint32) error {
 	}
 	p.used = next
 	p.since += uint32(c.slots)
-	if p.LogUsed != nil {
-		p.LogUsed(descSize*uint64(at.at), descSize)
-	}
 	if p.track != nil {
 		return p.track.done(c, next)
 	}

@@ -38,9 +38,9 @@ type Config struct {
 	// from address 0 on; nil: chains are not tracked.
 	Inflight bus.Memory
 
-	// LogUsed is told of writes to the used ring, by their offset in the used
-	// ring or, if packed, in the descriptor ring. It may be nil.
-	LogUsed func(off, size uint64)
+	// Log is told of writes to the ring, by their guest addresses. It may be
+	// nil.
+	Log func(addr, size uint64)
 }
 
 // Ring is one virtqueue. It is used by one goroutine at a time.
@@ -135,6 +135,7 @@ func broken(rule string, value uint64) error { return &BrokenError{Rule: rule, V
 // nothing is allocated for an access.
 type access struct {
 	mem   Memory
+	log   func(addr, size uint64)
 	order atomic.Uint32
 	buf   [descSize]byte
 }
@@ -164,6 +165,9 @@ func (a *access) read16(addr uint64) (uint16, error) {
 func (a *access) write(addr uint64, n int) error {
 	if err := a.mem.Write(addr, a.buf[:n]); err != nil {
 		return &BrokenError{Rule: "ring cannot be written", Err: err}
+	}
+	if a.log != nil {
+		a.log(addr, uint64(n))
 	}
 	return nil
 }

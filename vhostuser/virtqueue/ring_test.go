@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/qcemu/qcemu/vhostuser/vhosttest"
 	"github.com/qcemu/qcemu/vhostuser/virtqueue"
 )
@@ -191,6 +193,64 @@ func TestNotifications(t *testing.T) {
 				}
 				d.Used()
 				d.Used()
+			}
+		})
+	}
+}
+
+// recording notes what a ring writes and what it logs.
+type recording struct {
+	memory
+	wrote, logged map[uint64]bool
+}
+
+func note(set map[uint64]bool, addr, size uint64) {
+	for i := range size {
+		set[addr+i] = true
+	}
+}
+
+func (m *recording) Write(addr uint64, p []byte) error {
+	note(m.wrote, addr, uint64(len(p)))
+	return m.memory.Write(addr, p)
+}
+
+// TestLogged: whatever a ring writes is logged, flags and event indexes too.
+func TestLogged(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.String(), func(t *testing.T) {
+			ram := newRAM(t)
+			d := k.driver(ram)
+			mem := &recording{memory{ram: ram, base: guestBase}, map[uint64]bool{}, map[uint64]bool{}}
+			c := k.config(d)
+			c.Log = func(addr, size uint64) { note(mem.logged, addr, size) }
+			r, err := virtqueue.New(mem, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			chain := virtqueue.NewChain(k.size)
+			for range 3 {
+				d.Add([]vhosttest.Buffer{ram.Put([]byte{1})}, nil, false)
+				d.Publish()
+				if err := r.Busy(); err != nil {
+					t.Fatal(err)
+				}
+				if ok, err := r.Next(chain); err != nil || !ok {
+					t.Fatalf("%v %v", ok, err)
+				}
+				if err := r.Use(chain, 0); err != nil {
+					t.Fatal(err)
+				}
+				d.Used()
+				if _, err := r.Idle(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if diff := cmp.Diff(mem.wrote, mem.logged); diff != "" {
+				t.Errorf("addresses (-written +logged):\n%s", diff)
+			}
+			if area := mem.wrote[c.Device] || mem.wrote[c.Device+2]; !area {
+				t.Error("nothing was written to the device area")
 			}
 		})
 	}

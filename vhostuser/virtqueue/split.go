@@ -28,7 +28,7 @@ type split struct {
 // newSplit begins where the used ring ends: chains are used in order. Base says
 // the same, or is what the front-end made up while there was no back-end.
 func newSplit(mem Memory, c Config) (*split, error) {
-	s := &split{access: access{mem: mem}, Config: c, mask: uint16(c.Size - 1)}
+	s := &split{access: access{mem: mem, log: c.Log}, Config: c, mask: uint16(c.Size - 1)}
 	used, err := s.read16(c.Device + ringIdx)
 	if err != nil {
 		return nil, err
@@ -164,10 +164,6 @@ func (s *split) Use(c *Chain, written uint32) error {
 		return err
 	}
 	s.used++
-	if s.LogUsed != nil {
-		s.LogUsed(off, 8)
-		s.LogUsed(ringIdx, 2)
-	}
 	if s.track != nil {
 		return s.track.done(c.id, s.used)
 	}
