@@ -68,13 +68,14 @@ func (m *Model) Doubt() error {
 }
 
 // pauseOracle has no operations judged until the function that it returns is
-// called.
+// called. It returns when all before are.
 func (m *Model) pauseOracle() (resume func()) {
 	if m.Oracle == nil {
 		return func() {}
 	}
 	limit := func(n int) { m.Block.Between(func() { m.Oracle.SetLimit(n) }) }
 	limit(0)
+	m.Oracle.Counts()
 	return func() { limit(m.Config.Oracle) }
 }
 

@@ -214,6 +214,8 @@ func SuiteNames() []string {
 
 // boot runs the suites of one boot.
 func (r *run) boot(ctx context.Context, plan bootPlan) error {
+	observed := newTurns(r.model)
+	defer observed.end()
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -230,10 +232,8 @@ func (r *run) boot(ctx context.Context, plan bootPlan) error {
 		return err
 	}
 	col := newCollector(r.model.Begin, r.Guest.Progress)
-	observed := newTurns(r.model)
 	if plan.kind == suites.BootVirtio {
 		r.model.meter = &meter{}
-		defer r.model.pauseOracle()() // times are taken there
 	}
 	if err := r.model.Serve(ctx, &wg, machine.BlockSocket); err != nil {
 		return err

@@ -12,11 +12,13 @@ import (
 )
 
 // turns takes down what the host sees of a guest's turns (job.Turn): what the
-// engine did, and where the time went.
+// engine did, and where the time went. The oracle rests meanwhile: it would take
+// time from what is measured.
 type turns struct {
 	model *Model
 
 	mu     sync.Mutex
+	resume func()          // wakes the oracle; nil: it does not rest
 	server *backend.Server // of the virtio-crypto device
 	qemu   int             // process
 	name   string          // of the turn
@@ -55,15 +57,33 @@ func (t *turns) event(e job.Event) {
 	defer t.mu.Unlock()
 	switch {
 	case e.Type == job.Turn:
-		now := t.look()
-		if t.name != "" {
+		if now := t.look(); t.name != "" {
 			t.sum(t.name).add(&t.begin, &now)
 		}
-		t.name, t.begin = e.Text, now
+		t.rest(e.Text != "")
+		t.name, t.begin = e.Text, t.look()
 	case e.Type == job.CaseDone && e.Case != nil:
 		if way, users, ok := suites.ParseVirtioSpeed(e.Case.Name); ok {
 			t.finish(way, users, e.Case)
 		}
+	}
+}
+
+// end is the end of the guest, in the middle of a turn or not.
+func (t *turns) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rest(false)
+}
+
+// rest has the oracle rest, or not any more. t.mu is held.
+func (t *turns) rest(now bool) {
+	switch {
+	case now && t.resume == nil:
+		t.resume = t.model.pauseOracle()
+	case !now && t.resume != nil:
+		t.resume()
+		t.resume = nil
 	}
 }
 

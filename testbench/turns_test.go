@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/qcemu/qcemu/devices/model"
+	"github.com/qcemu/qcemu/devices/qce"
 	"github.com/qcemu/qcemu/devices/trace"
 	"github.com/qcemu/qcemu/guest/job"
 	"github.com/qcemu/qcemu/guest/suites"
@@ -74,6 +75,39 @@ func TestTurns(t *testing.T) {
 		}
 		if len(added) != 1 || added[0].Engine != c.engine || added[0].Attested != (c.want == report.Pass) {
 			t.Errorf("%s with %v requests: %+v", c.name, c.requests, added)
+		}
+	}
+}
+
+// TestOracleRestsInTurns: the oracle judges all that a guest does but what is
+// measured, and goes on after a guest that ended in the middle of it.
+func TestOracleRestsInTurns(t *testing.T) {
+	m, err := NewModel(model.Config{SoC: "sdm845", Oracle: 512}, Recording{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	turns := newTurns(m)
+	turn := func(name string) { turns.event(job.Event{Type: job.Turn, Text: name}) }
+	for _, step := range []struct {
+		what string
+		do   func()
+		want bool // an operation is judged then
+	}{
+		{"before", func() {}, true},
+		{"turn", func() { turn("a") }, false},
+		{"next turn", func() { turn("b") }, false},
+		{"in between", func() { turn("") }, true},
+		{"in between still", func() { turn("") }, true},
+		{"progress in a turn", func() { turn("a"); turns.event(job.Event{Type: job.Progress, Text: "b"}) }, false},
+		{"the guest is gone", turns.end, true},
+		{"and again", turns.end, true},
+	} {
+		step.do()
+		before := m.Oracle.Counts().Checked
+		m.Oracle.Start(&trace.Op{}, &qce.Latched{})
+		m.Oracle.Done(&trace.Op{})
+		if got := m.Oracle.Counts().Checked > before; got != step.want {
+			t.Errorf("%s: judged: %v", step.what, got)
 		}
 	}
 }
