@@ -280,11 +280,46 @@ func TestLinux(t *testing.T) {
 	status := r.ram.Space(1)
 	out := []vhosttest.Buffer{r.ram.Put(head), r.ram.Put(iv), part(0, 5), part(5, 50), part(55, 109)}
 	in := []vhosttest.Buffer{part(0, 33), part(33, 131), status}
-	if n := r.queues[0].Do(out, in, true); n != 165 {
+	if n := r.queues[0].Do(out, in, true); n != 64 { // there is a gap before the status
 		t.Errorf("%d bytes were written", n)
 	}
 	if got := r.ram.Of(whole); r.ram.Of(status)[0] != ok || !bytes.Equal(got[:64], want) || !bytes.Equal(got[64:], pattern(100)) {
 		t.Errorf("status %d, %x", r.ram.Of(status)[0], got)
+	}
+}
+
+// TestWritten: no byte is reported as written that was not. The status is behind
+// all the others.
+func TestWritten(t *testing.T) {
+	r := newRig(t, "ideal")
+	key, iv := pattern(16), pattern(16)
+	enc, _ := r.cipherSession(3, key, encrypt)
+	hash := r.session(hashService, fields(4, 32))
+	open := r.session(aeadService, fields(2, 16, 16, 0, decrypt+1), key)
+	cbc := func(n, dst uint32) []byte { return append(padded(fields(16, n, dst, 0), 40), fields(1, 0)...) }
+	for _, c := range []struct {
+		name        string
+		service, op uint32
+		id          uint64
+		fixed       []byte
+		out         [][]byte
+		room        int
+		want        uint32
+		status      byte
+	}{
+		{"all", cipherService, encrypt, enc, cbc(32, 32), [][]byte{iv, pattern(32)}, 32, 33, ok},
+		{"longer destination", cipherService, encrypt, enc, cbc(32, 48), [][]byte{iv, pattern(32)}, 48, 32, ok},
+		{"no such session", cipherService, encrypt, 77, cbc(32, 32), [][]byte{iv, pattern(32)}, 32, 0, invSess},
+		{"no such session, status alone", cipherService, encrypt, 77, cbc(32, 32), [][]byte{iv, pattern(32)}, 0, 1, invSess},
+		{"part of a block", cipherService, encrypt, enc, cbc(33, 33), [][]byte{iv, pattern(33)}, 33, 0, failed},
+		{"digest", hashService, 0, hash, fields(5, 32), [][]byte{pattern(5)}, 32, 33, ok},
+		{"short digest", hashService, 0, hash, fields(5, 20), [][]byte{pattern(5)}, 32, 20, ok},
+		{"wrong tag", aeadService, decrypt, open, fields(12, 0, 48, 32, 16, 0), [][]byte{iv[:12], pattern(48)}, 32, 33, badMsg},
+	} {
+		_, status := r.request(0, c.service, c.op, c.id, c.fixed, c.out, c.room)
+		if status != c.status || r.written != c.want {
+			t.Errorf("%s: status %d, %d bytes were written, want %d, %d", c.name, status, r.written, c.status, c.want)
+		}
 	}
 }
 

@@ -362,6 +362,20 @@ func TestAbandoned(t *testing.T) {
 	}
 }
 
+// noted is a store that notes which bytes are written.
+type noted struct {
+	store
+	wrote map[uint64]bool
+}
+
+func (n *noted) Write(addr uint64, p []byte) error {
+	err := n.store.Write(addr, p)
+	for i := range p {
+		n.wrote[addr+uint64(i)] = err == nil
+	}
+	return err
+}
+
 // FuzzRequest lets the fuzzer write requests for the data queue and the control
 // queue, in buffers of any lengths.
 func FuzzRequest(f *testing.F) {
@@ -377,8 +391,8 @@ func FuzzRequest(f *testing.F) {
 	f.Add(true, append(append(fields(2, 0, 0, 0), append(padded(fields(3, 16, 1), 48), fields(1, 0)...)...), make([]byte, 16)...), uint16(16))
 	f.Fuzz(func(t *testing.T, ctrl bool, readable []byte, writable uint16) {
 		const at = 1 << 16
-		mem := make(store, at+int(writable)+1)
-		copy(mem[:at], readable)
+		mem := &noted{store: make(store, at+int(writable)+1), wrote: map[uint64]bool{}}
+		copy(mem.store[:at], readable)
 		c := &virtqueue.Chain{OutLen: uint64(min(len(readable), at)), InLen: uint64(writable)}
 		c.Out = []virtqueue.Segment{{Len: uint32(c.OutLen)}}
 		c.In = []virtqueue.Segment{{Addr: at, Len: uint32(writable)}}
@@ -387,10 +401,15 @@ func FuzzRequest(f *testing.F) {
 		if ctrl {
 			queue = 1
 		}
-		if err := d.Serve(queue, r); err == nil && r.Written == 0 {
+		if err := d.Serve(queue, r); err == nil && len(mem.wrote) == 0 {
 			t.Fatal("nothing was written")
 		}
-		if mem[len(mem)-1] != 0 {
+		for i := range uint64(r.Written) {
+			if !mem.wrote[at+i] {
+				t.Fatalf("%d bytes were written, but not byte %d", r.Written, i)
+			}
+		}
+		if end := at + uint64(writable); mem.wrote[end] {
 			t.Fatal("written past the end")
 		}
 	})

@@ -19,6 +19,7 @@ type queue struct {
 	in, out, aad stream
 	status       [1]byte
 	rest         virtqueue.View
+	written      uint64 // contiguous bytes of the writable part, from its beginning
 }
 
 // stream is a part of a chain as an operation sees it.
@@ -53,6 +54,7 @@ func (d *Device) Serve(index int, r *backend.Request) error {
 	if err := q.rest.Read(r.Memory, 0, q.head[:]); err != nil {
 		return err
 	}
+	q.written = 0
 	code, err := d.serve(q, r)
 	clear(q.session.key[:])
 	clear(q.session.authKey[:])
@@ -64,12 +66,17 @@ func (d *Device) Serve(index int, r *backend.Request) error {
 	if err := q.rest.Write(r.Memory, 0, q.status[:]); err != nil {
 		return err
 	}
-	r.Written = uint32(min(c.InLen, 1<<32-1))
+	if q.written >= c.InLen-1 {
+		q.written = c.InLen
+	}
+	r.Written = uint32(min(q.written, 1<<32-1))
 	return nil
 }
 
 // serve does the request in q.head. The error is for the ring, the status for
-// the driver.
+// the driver. It notes what it has written for certain: the driver may take that
+// many bytes for the device's (virtio §2.7.8.2), so less may be said, and not
+// more. The status, which comes last, is there in any case.
 func (d *Device) serve(q *queue, r *backend.Request) (status, error) {
 	opcode := order.Uint32(q.head[0:])
 	service, what := opcode>>8, opcode&0xff
@@ -96,6 +103,9 @@ func (d *Device) serve(q *queue, r *backend.Request) (status, error) {
 	if errors.Is(err, bamclient.ErrCanceled) {
 		return 0, backend.ErrAbandoned
 	}
+	if s.cipher != bamclient.NoCipher && (err == nil || errors.Is(err, bamclient.ErrTag)) {
+		q.written = l.src
+	}
 	if err != nil {
 		return statusOf(err), nil
 	}
@@ -103,6 +113,9 @@ func (d *Device) serve(q *queue, r *backend.Request) (status, error) {
 		q.rest.Reset(r.Chain.In, l.resultAt, l.result)
 		if err := q.rest.Write(r.Memory, 0, q.op.Result[:l.result]); err != nil {
 			return statusErr, nil
+		}
+		if l.resultAt <= q.written {
+			q.written = max(q.written, l.resultAt+l.result)
 		}
 	}
 	return statusOK, nil

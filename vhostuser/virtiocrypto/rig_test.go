@@ -31,6 +31,8 @@ type rig struct {
 	count  *attest.Counter
 	queues []*vhosttest.Queue
 	mark   uint64
+
+	written uint32 // by the last request
 }
 
 func newRig(t testing.TB, soc string, sinks ...trace.Sink) *rig {
@@ -167,7 +169,7 @@ func (r *rig) request(queue int, service, op uint32, id uint64, fixed []byte, ou
 		ins = append(ins, r.ram.Space(n))
 	}
 	last := r.ram.Space(1)
-	r.queues[queue].Do(outs, append(ins, last), len(outs)%2 == 0)
+	r.written = r.queues[queue].Do(outs, append(ins, last), len(outs)%2 == 0)
 	for _, b := range ins {
 		result = append(result, append([]byte(nil), r.ram.Of(b)...))
 	}

@@ -200,7 +200,7 @@ func (p *packed) Use(c *Chain, written uint32) error {
 	}
 	p.fence() // length and ID are there before the flags say so
 	flags := bit(at.wrap)<<7 | bit(at.wrap)<<15
-	if written > 0 {
+	if written > 0 || c.InLen > 0 { // written may be less than what was
 		flags |= flagWrite
 	}
 	if err := p.write16(p.place(at.at)+14, flags); err != nil {

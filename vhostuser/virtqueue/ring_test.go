@@ -256,6 +256,39 @@ func TestLogged(t *testing.T) {
 	}
 }
 
+// TestWriteFlag: a packed ring says of a chain whether any of it was written,
+// which the length, that may be too little, does not tell.
+func TestWriteFlag(t *testing.T) {
+	for name, writable := range map[string]bool{"readable": false, "writable": true} {
+		t.Run(name, func(t *testing.T) {
+			ram := newRAM(t)
+			k := kind{packed: true, size: 8}
+			d := k.driver(ram)
+			c := k.config(d)
+			r, err := virtqueue.New(memory{ram: ram, base: guestBase}, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var in []vhosttest.Buffer
+			if writable {
+				in = append(in, ram.Space(8))
+			}
+			d.Add([]vhosttest.Buffer{ram.Put([]byte{1})}, in, false)
+			d.Publish()
+			chain := virtqueue.NewChain(k.size)
+			if ok, err := r.Next(chain); err != nil || !ok {
+				t.Fatalf("%v %v", ok, err)
+			}
+			if err := r.Use(chain, 0); err != nil {
+				t.Fatal(err)
+			}
+			if got := ram.Bytes(c.Desc+14, 2)[0]&vhosttest.Write != 0; got != writable {
+				t.Errorf("flag is %v", got)
+			}
+		})
+	}
+}
+
 // TestUnsaid: the device does not know what the driver has negotiated. Either
 // driver kicks one that is idle, and finds the flags as it must.
 func TestUnsaid(t *testing.T) {
