@@ -58,12 +58,16 @@ type program struct {
 	live   bool // pipes are set up anew while they run too
 }
 
-func newProgram(t *testing.T, seed uint64, cfg bam.Config, traced bool) *program {
+func newProgram(t *testing.T, seed uint64, cfg bam.Config, traced, live bool) *program {
 	rng := rand.New(rand.NewPCG(seed, 11))
 	cfg.Owners, cfg.Burst, cfg.Timers = []uint8{2: 0, 3: 0, 4: uint8(rng.IntN(2)), 5: 1}, rng.IntN(70), rng.IntN(2) == 0
 	cfg.Owners[5] = cfg.Owners[4]
 	cfg.Secret = func(off uint32) bool { return false }
-	p := &program{rng: rng}
+	p := &program{rng: rng, live: live}
+	most := 60 // slots of a ring, and some
+	if live {
+		most = 8 // soon left behind by one that grows
+	}
 	if traced {
 		p.rig, p.rows = newRows(t, cfg)
 	} else {
@@ -71,8 +75,8 @@ func newProgram(t *testing.T, seed uint64, cfg bam.Config, traced bool) *program
 	}
 	for i := range p.rx {
 		ee := int(cfg.Owners[2+2*i])
-		p.rx[i] = p.ringOf(ee, 2+2*i, uint64(i)*0x2000, uint32(9+rng.IntN(60))*8)
-		p.tx[i] = p.ringOf(ee, 3+2*i, uint64(i)*0x2000+0x1000, uint32(9+rng.IntN(60))*8)
+		p.rx[i] = p.ringOf(ee, 2+2*i, uint64(i)*0x2000, uint32(9+rng.IntN(most))*8)
+		p.tx[i] = p.ringOf(ee, 3+2*i, uint64(i)*0x2000+0x1000, uint32(9+rng.IntN(most))*8)
 		p.rx[i].Group, p.tx[i].Group = uint32(i), uint32(i)
 		p.rx[i].Init(uint32(rng.IntN(256)))
 		p.tx[i].Init(uint32(rng.IntN(256)))
@@ -160,7 +164,16 @@ func (p *program) act() {
 // replace changes what a pipe is set up with, as software must not while it is enabled.
 // Mostly the pipe has a ring of descriptors afterwards.
 func (p *program) replace(r *bamtest.Ring) {
-	switch p.rng.IntN(8) {
+	switch p.rng.IntN(9) {
+	case 8: // more of them, in rows
+		wide := *r
+		for wide.Size, wide.Tail = 0x400, 0; wide.Tail < wide.Size-8; {
+			at := code + uint64(wide.Tail)*2
+			wide.Elements(at, write(wide.Tail&0x3F*4, p.rng.Uint32()))
+			wide.Push(buf(at, 16, bam.FlagCMD))
+		}
+		r.Write(bam.PEvntReg, 0x300+uint32(p.rng.IntN(32))*8)
+		r.Write(bam.PFIFOSizes, wide.Size)
 	case 0:
 		r.Write(bam.PFIFOSizes, uint32(p.rng.IntN(0x800)))
 	case 1:
@@ -221,15 +234,15 @@ func TestRunIsSteps(t *testing.T) {
 	changed := map[string]int{}
 	for seed := range uint64(120) {
 		cfg := bam.Config{InFlight: seed%4 >= 2}
-		a := newProgram(t, seed, cfg, seed%2 == 0)
+		live := seed/4%2 == 1
+		a := newProgram(t, seed, cfg, seed%2 == 0, live)
 		cfg.ReadAhead = true
-		b := newProgram(t, seed, cfg, seed%2 == 0)
-		a.live, b.live = seed%8 >= 4, seed%8 >= 4
+		b := newProgram(t, seed, cfg, seed%2 == 0, live)
 		for i := range 40 {
 			a.act()
 			b.act()
-			n := a.rng.IntN(60)
-			b.rng.IntN(60)
+			n := a.rng.IntN(120)
+			b.rng.IntN(120)
 			want, got := a.seen(stepwise(a.bam, n)), b.seen(b.bam.Run(n))
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Fatalf("seed %d, round %d, %d steps (-Step +Run):\n%s", seed, i, n, diff)
