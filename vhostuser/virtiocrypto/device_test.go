@@ -14,6 +14,7 @@ import (
 	"hash"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -285,6 +286,36 @@ func TestLinux(t *testing.T) {
 	}
 	if got := r.ram.Of(whole); r.ram.Of(status)[0] != ok || !bytes.Equal(got[:64], want) || !bytes.Equal(got[64:], pattern(100)) {
 		t.Errorf("status %d, %x", r.ram.Of(status)[0], got)
+	}
+}
+
+// TestStoppedInPlace stops the ring while the engine encrypts a text in place: it
+// is encrypted once, and the request does not come again.
+func TestStoppedInPlace(t *testing.T) {
+	const size = 4 << 20
+	r := newRig(t, "sdm845")
+	key, iv := pattern(16), pattern(16)
+	id, _ := r.cipherSession(3, key, encrypt)
+	want := pattern(size)
+	b, _ := aes.NewCipher(key)
+	cipher.NewCBCEncrypter(b, iv).CryptBlocks(want, want)
+	head := append(fields(0, 0), binary.LittleEndian.AppendUint64(nil, id)...)
+	head = append(append(head, fields(0, 0)...), append(padded(fields(16, size, size, 0), 40), fields(1, 0)...)...)
+	r.ram.Free(r.mark)
+	text, status := r.ram.Put(pattern(size)), r.ram.Space(1)
+	q := r.queues[0]
+	q.Submit([]vhosttest.Buffer{r.ram.Put(head), r.ram.Put(iv), text}, []vhosttest.Buffer{text, status}, false)
+	begun := func() bool { return !bytes.Equal(r.ram.Of(text)[:16], pattern(16)) }
+	for end := time.Now().Add(vhosttest.Timeout); !begun(); time.Sleep(100 * time.Microsecond) {
+		if time.Now().After(end) {
+			t.Fatal("the request does not begin")
+		}
+	}
+	if base := q.Stop(); base != 1 {
+		t.Errorf("position %d: the request would come again", base)
+	}
+	if got := r.ram.Of(status)[0]; got != ok || !bytes.Equal(r.ram.Of(text), want) {
+		t.Errorf("status %d, or wrong text", got)
 	}
 }
 
