@@ -479,7 +479,10 @@ func testLog(t *testing.T, begin uint64) {
 		t.Fatalf("SET_LOG_BASE: %x %v", b, err)
 	}
 	r.Must(wire.SetLogFD, []int{event.FD})
+	enable := func(on uint32) { r.Must(wire.SetVringEnable, nil, wire.VringState{Num: on}) }
+	// marked stops the ring, which also writes when it has nothing more to do.
 	marked := func() (pages []uint64) {
+		enable(0)
 		bits := log.Bytes(begin, size)
 		for i, b := range bits {
 			for k := range 8 {
@@ -500,6 +503,7 @@ func testLog(t *testing.T, begin uint64) {
 		t.Errorf("marked while logging is off: %v", got)
 	}
 	r.Must(wire.SetFeatures, nil, uint64(virtioFeatures|wire.FeatureProtocol|wire.FeatureLogAll))
+	enable(1)
 	q.Do([]vhosttest.Buffer{out}, []vhosttest.Buffer{in}, false)
 	if diff := cmp.Diff([]uint64{page, page + 1}, marked()); diff != "" {
 		t.Errorf("pages (-want +got):\n%s", diff)
@@ -511,11 +515,13 @@ func testLog(t *testing.T, begin uint64) {
 	a := d.Addr(0)
 	a.Flags, a.Log = wire.VringLog, 0x70000ff0
 	r.Must(wire.SetVringAddr, nil, a)
+	enable(1)
 	q.Do([]vhosttest.Buffer{out}, []vhosttest.Buffer{in}, false)
 	if diff := cmp.Diff([]uint64{page, page + 1, 0x70000, 0x70001}, marked()); diff != "" {
 		t.Errorf("pages with the used ring (-want +got):\n%s", diff)
 	}
 	r.Must(wire.SetFeatures, nil, uint64(virtioFeatures|wire.FeatureProtocol))
+	enable(1)
 	q.Do([]vhosttest.Buffer{out}, []vhosttest.Buffer{in}, false)
 	if got := marked(); got != nil {
 		t.Errorf("marked after logging: %v", got)
