@@ -409,12 +409,19 @@ func TestCancelStuck(t *testing.T) {
 	cancel, stalled := make(chan struct{}), make(chan struct{})
 	begin := sync.OnceFunc(func() {
 		go func() {
-			defer close(stalled)
 			bamclient.Stall(r.client)
+			close(stalled)
 			close(cancel)
 		}()
 	})
-	data := &watched{Data: b, write: begin}
+	data := &watched{Data: b, write: func() {
+		begin()
+		select {
+		case <-stalled:
+		default:
+			time.Sleep(50 * time.Microsecond) // it must not be over before
+		}
+	}}
 	if err := r.client.Do(cbc(data, data, size), cancel); !errors.Is(err, bamclient.ErrFailed) || errors.Is(err, bamclient.ErrCanceled) {
 		t.Errorf("error is %v", err)
 	}
