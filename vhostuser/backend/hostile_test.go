@@ -2,6 +2,8 @@ package backend_test
 
 import (
 	"bytes"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -258,6 +260,31 @@ func TestRingOutside(t *testing.T) {
 			t.Errorf("case %d: no error event", i)
 		}
 		r.Ask(wire.GetVringBase, wire.VringState{})
+	}
+}
+
+// TestManyMistakes: refused messages and broken rings together fill the log with
+// no more than a few lines, of which the last says so.
+func TestManyMistakes(t *testing.T) {
+	r := newRig(t)
+	r.end()
+	var log bytes.Buffer
+	r.server = backend.New(backend.Config{Device: r.dev, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	r.connect()
+	r.Negotiate(virtioFeatures, everything)
+	a := vhosttest.NewSplit(r.low, ringSize, true).Addr(0)
+	kick := vhosttest.NewEvent(t)
+	for range 20 {
+		r.Tell(wire.SetVringNum, nil, wire.VringState{Index: queues})
+		r.Must(wire.SetVringNum, nil, wire.VringState{Num: ringSize})
+		r.Must(wire.SetVringAddr, nil, a) // there is no memory
+		r.Must(wire.SetVringKick, []int{kick.FD}, uint64(0))
+		r.Must(wire.SetVringEnable, nil, wire.VringState{Num: 1})
+	}
+	r.end()
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) != 16 || !strings.Contains(log.String(), "ring is broken") || !strings.Contains(lines[len(lines)-1], "more mistakes") {
+		t.Errorf("%d lines:\n%s", len(lines), log.String())
 	}
 }
 

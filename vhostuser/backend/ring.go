@@ -177,9 +177,7 @@ func (r *ring) notify() {
 // fail reports a ring that is broken. The worker calls it too.
 func (r *ring) fail(err error) {
 	r.broken.Store(true)
-	if n := r.s.complaints.Add(1); n <= maxComplaints {
-		r.s.log.Warn("ring is broken and stopped until it is set up again", "ring", r.index, "err", err)
-	}
+	r.s.mistake("ring is broken and stopped until it is set up again", "ring", r.index, "err", err)
 	r.signal(&r.err)
 }
 

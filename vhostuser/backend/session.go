@@ -20,7 +20,8 @@ const (
 	// maxPayload is the longest payload of a front-end's message.
 	maxPayload = 4096
 
-	// maxComplaints is how many mistakes of one front-end are logged.
+	// maxComplaints is how many log lines the mistakes of one front-end get. The
+	// last one says that there are more.
 	maxComplaints = 16
 
 	// sendGrace is how long a front-end that does not read its replies can
@@ -273,12 +274,18 @@ func (s *session) reply(r wire.Request, n int) error {
 	return nil
 }
 
-// complain logs a message that was not obeyed, the first few of a front-end.
+// complain logs a message that was not obeyed.
 func (s *session) complain(m *message, err error) {
+	s.mistake("request refused", "request", m.Request, "err", err)
+}
+
+// mistake logs the first few mistakes of a front-end and its guest. Workers call
+// it too.
+func (s *session) mistake(what string, args ...any) {
 	switch n := s.complaints.Add(1); {
 	case n < maxComplaints:
-		s.log.Warn("request refused", "request", m.Request, "err", err)
+		s.log.Warn(what, args...)
 	case n == maxComplaints:
-		s.log.Warn("more requests refused: not logged for this front-end")
+		s.log.Warn("more mistakes: not logged for this front-end")
 	}
 }
