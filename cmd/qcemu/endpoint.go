@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
+	"strconv"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/spf13/cobra"
@@ -77,6 +79,12 @@ func (p *place) close() {
 		return
 	}
 	p.listener.Close()
+}
+
+// passed reports whether systemd has passed sockets (sd_listen_fds(3)).
+func passed() bool {
+	n := os.Getenv("LISTEN_FDS")
+	return os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getpid()) && n != "" && n != "0"
 }
 
 // activated takes the socket that systemd passed.

@@ -60,7 +60,7 @@ func newServe() *cobra.Command {
 
 With --vhost-user-socket the same engine is also a virtio-crypto device, for any
 guest with a driver for that, in the same QEMU or in another one; without
---socket-path or --fd it is that alone:
+--socket-path, --fd or a socket of systemd's it is that alone:
 
   qemu-system-aarch64 ... \
     -object memory-backend-memfd,id=mem,size=1024M,share=on -machine virt,memory-backend=mem \
@@ -70,8 +70,8 @@ guest with a driver for that, in the same QEMU or in another one; without
 The server stays in the foreground and ends on SIGTERM or SIGINT. It survives a
 guest's reboot and QEMU's end: the next QEMU can connect. One QEMU is served at
 a time. When it is ready it prints a line, and tells systemd if that asks for it
-(NOTIFY_SOCKET). Sockets passed by systemd's socket activation are served when
-neither --socket-path nor --fd is given.`,
+(NOTIFY_SOCKET). A socket passed by systemd's socket activation is for the crypto
+block, when neither --socket-path nor --fd is given.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.capabilities {
@@ -135,7 +135,7 @@ func (f *serveFlags) serve(ctx context.Context, oracleAsked bool) error {
 		}
 		defer crypto.close()
 	}
-	if f.virtio.socket == "" || f.socket != "" || f.fd >= 0 {
+	if f.virtio.socket == "" || f.socket != "" || f.fd >= 0 || passed() {
 		if block, err = f.open(); err != nil {
 			return err
 		}

@@ -84,6 +84,9 @@ func serveVhostUser(ctx context.Context, e *endpoint, f *virtioFlags, soc string
 		return err
 	}
 	defer at.close()
+	if f.state != "" && at.connected != nil {
+		return usagef("--state is of no use with a connected socket: who is at its other end, now and after a restart, cannot be known; give --socket-path, or a listening socket with --fd")
+	}
 	m, err := testbench.NewModel(config, testbench.Recording{})
 	if err != nil {
 		return err
