@@ -48,11 +48,13 @@ func journalErr(err error) error {
 	return err
 }
 
-// begin starts a request.
-func (j *journal) begin() {
-	if j != nil {
-		j.size, j.direct = 0, false
+// begin starts a request. What an older one has left is not to be taken for it.
+func (j *journal) begin() error {
+	if j == nil {
+		return nil
 	}
+	j.size, j.direct = 0, false
+	return j.setState(0)
 }
 
 // takes reports whether a write of n bytes goes to the journal.

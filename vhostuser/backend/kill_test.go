@@ -260,3 +260,23 @@ func (v *victims) kill() {
 	v.cmd.Process.Signal(unix.SIGKILL)
 	v.cmd.Wait()
 }
+
+// TestStatePacked: packed rings are not offered with a state of the server's own.
+func TestStatePacked(t *testing.T) {
+	dev := newInverter()
+	state, err := backend.OpenState(filepath.Join(t.TempDir(), "state"), dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer state.Close()
+	for want, server := range map[uint64]*backend.Server{backend.FeaturePacked: newServer(dev, nil), 0: newServer(dev, state)} {
+		f, sock := vhosttest.Pair(t)
+		over := make(chan error)
+		go func() { over <- server.ServeConn(context.Background(), sock) }()
+		if got := f.AskU64(wire.GetFeatures) & backend.FeaturePacked; got != want {
+			t.Errorf("packed rings offered: %#x, want %#x", got, want)
+		}
+		f.Close()
+		<-over
+	}
+}

@@ -78,7 +78,11 @@ var rows = [wire.NumRequests]row{
 
 // offered are the virtio features of the device and of the rings.
 func (s *session) offered() uint64 {
-	return s.dev.Features() | ringFeatures | wire.FeatureLogAll | wire.FeatureProtocol
+	f := s.dev.Features() | ringFeatures | wire.FeatureLogAll | wire.FeatureProtocol
+	if s.srv.state != nil {
+		f &^= FeaturePacked // see errPackedState
+	}
+	return f
 }
 
 // protocolFeatures are those that are offered.

@@ -20,6 +20,10 @@ const (
 	pollInterval = 200 * time.Microsecond
 )
 
+// errPackedState: the position of a packed ring is not in the guest's memory, and a
+// front-end that has lost its back-end does not know it.
+var errPackedState = errors.New("a packed ring cannot be taken up again with the server's own state: use split rings, or no state")
+
 // worker serves a ring that runs.
 type worker struct {
 	r       *ring
@@ -42,6 +46,9 @@ func newWorker(r *ring) (*worker, error) {
 	c, err := r.layout()
 	if err != nil {
 		return nil, err
+	}
+	if c.Packed && r.s.inflight != nil && r.s.inflight.lasting {
+		return nil, errPackedState
 	}
 	vq, err := virtqueue.New(r.s.mem.mem, c)
 	if err != nil {
@@ -129,7 +136,9 @@ func (w *worker) serve() (bool, error) {
 		return false, err
 	}
 	w.req.Written = 0
-	w.journal.begin()
+	if err := w.journal.begin(); err != nil {
+		return false, err
+	}
 	err := w.r.s.dev.Serve(w.r.index, &w.req)
 	if errors.Is(err, ErrAbandoned) {
 		if err := w.vq.Return(w.chain); err != nil {
@@ -164,8 +173,12 @@ func (w *worker) restore() error {
 	if !ok || pos != w.vq.Used() {
 		return w.journal.clear()
 	}
-	if ok, err := w.vq.Next(w.chain); err != nil || !ok {
+	ok, err := w.vq.Next(w.chain)
+	if err != nil {
 		return err
+	}
+	if !ok {
+		return w.journal.clear() // another ring: the guest was reset since
 	}
 	return w.finish(written)
 }
