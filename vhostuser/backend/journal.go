@@ -3,8 +3,10 @@ package backend
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 
 	"github.com/qcemu/qcemu/devices/bus"
+	"github.com/qcemu/qcemu/vhostuser/virtqueue"
 )
 
 // journal holds back what a request writes to the guest's memory until the
@@ -28,7 +30,7 @@ const (
 	// driver's requests have today fits.
 	journalSize = 256 << 10
 
-	// The header: state, ring position, bytes written for the driver, length
+	// The header: state, place, bytes written for the driver, length
 	// of the records. A record is address and length, then the data.
 	journalHeader = 32
 	journalRecord = 16
@@ -87,12 +89,27 @@ func (j *journal) spill(m *requestMemory) error {
 	return j.copyOut(m, j.size)
 }
 
+// place tells where a request is: the ring's position, and above it a checksum of
+// the chain's buffers, by which another guest's request there differs.
+func place(pos uint32, c *virtqueue.Chain) uint64 {
+	const odd = 0x9e3779b97f4a7c15 // spreads each step over the upper half
+	sum := uint64(1)
+	for _, segments := range [][]virtqueue.Segment{c.Out, c.In} {
+		for _, s := range segments {
+			sum = (bits.RotateLeft64(sum, 31) ^ s.Addr) * odd
+			sum = (bits.RotateLeft64(sum, 31) ^ uint64(s.Len)) * odd
+		}
+		sum = (bits.RotateLeft64(sum, 31) + 1) * odd
+	}
+	return sum>>32<<32 | uint64(pos)
+}
+
 // commit notes that the request is complete.
-func (j *journal) commit(pos, written uint32) error {
+func (j *journal) commit(pos uint32, c *virtqueue.Chain, written uint32) error {
 	if j == nil || j.direct {
 		return nil
 	}
-	for i, v := range []uint64{uint64(pos), uint64(written), j.size} {
+	for i, v := range []uint64{place(pos, c), uint64(written), j.size} {
 		binary.LittleEndian.PutUint64(j.head[8+8*i:], v)
 	}
 	if err := j.mem.Write(j.base+8, j.head[8:]); err != nil {
@@ -123,8 +140,8 @@ func (j *journal) clear() error {
 }
 
 // complete returns the request that the journal was left with, if it is
-// complete: its position in the ring and the bytes written for the driver.
-func (j *journal) complete() (pos, written uint32, ok bool) {
+// complete: its place and the bytes written for the driver.
+func (j *journal) complete() (at uint64, written uint32, ok bool) {
 	if j == nil || j.mem.Read(j.base, j.head[:]) != nil {
 		return 0, 0, false
 	}
@@ -133,7 +150,7 @@ func (j *journal) complete() (pos, written uint32, ok bool) {
 		v[i] = binary.LittleEndian.Uint64(j.head[8*i:])
 	}
 	j.size = min(v[3], journalSize)
-	return uint32(v[1]), uint32(v[2]), v[0] == journalComplete
+	return v[1], uint32(v[2]), v[0] == journalComplete
 }
 
 func (j *journal) copyOut(m *requestMemory, size uint64) error {

@@ -1,6 +1,10 @@
 package backend
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/qcemu/qcemu/vhostuser/virtqueue"
+)
 
 type flat []byte
 
@@ -10,16 +14,30 @@ func (f flat) Write(at uint64, p []byte) error { copy(f[at:], p); return nil }
 // TestJournalBegin: a request that begins ends what was complete before.
 func TestJournalBegin(t *testing.T) {
 	j := newJournal(make(flat, journalArea), 0)
-	if err := j.commit(7, 1); err != nil {
+	if err := j.commit(7, &virtqueue.Chain{}, 1); err != nil {
 		t.Fatal(err)
 	}
-	if pos, _, ok := j.complete(); !ok || pos != 7 {
-		t.Fatalf("position %d, complete: %v", pos, ok)
+	if at, _, ok := j.complete(); !ok || uint32(at) != 7 {
+		t.Fatalf("place %#x, complete: %v", at, ok)
 	}
 	if err := j.begin(); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, ok := j.complete(); ok {
 		t.Error("the old request could be replayed after the new one has begun")
+	}
+}
+
+// TestPlace: another request at the same position is told from the one that the
+// journal is of.
+func TestPlace(t *testing.T) {
+	a, b := []virtqueue.Segment{{Addr: 1, Len: 2}}, []virtqueue.Segment{{Addr: 1, Len: 3}}
+	seen := map[uint64]int{}
+	for i, c := range []virtqueue.Chain{{}, {Out: a}, {In: a}, {Out: b}, {Out: a, In: a}, {Out: a, In: b}} {
+		at := place(7, &c)
+		if before, known := seen[at]; known || uint32(at) != 7 {
+			t.Errorf("chain %d is at %#x, as is %d", i, at, before)
+		}
+		seen[at] = i
 	}
 }

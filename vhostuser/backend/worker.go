@@ -149,7 +149,7 @@ func (w *worker) serve() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := w.journal.commit(w.vq.Used(), w.req.Written); err != nil {
+	if err := w.journal.commit(w.vq.Used(), w.chain, w.req.Written); err != nil {
 		return false, err
 	}
 	return true, w.finish(w.req.Written)
@@ -169,8 +169,8 @@ func (w *worker) finish(written uint32) error {
 // restore finishes a request that was complete when the process died, but not
 // yet given back.
 func (w *worker) restore() error {
-	pos, written, ok := w.journal.complete()
-	if !ok || pos != w.vq.Used() {
+	at, written, ok := w.journal.complete()
+	if !ok || uint32(at) != w.vq.Used() {
 		return w.journal.clear()
 	}
 	ok, err := w.vq.Next(w.chain)
@@ -179,6 +179,12 @@ func (w *worker) restore() error {
 	}
 	if !ok {
 		return w.journal.clear() // another ring: the guest was reset since
+	}
+	if at != place(w.vq.Used(), w.chain) {
+		if err := w.vq.Return(w.chain); err != nil {
+			return err
+		}
+		return w.journal.clear()
 	}
 	return w.finish(written)
 }
