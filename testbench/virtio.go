@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/qcemu/qcemu/devices/bamclient"
 	"github.com/qcemu/qcemu/devices/bamclient/software"
@@ -15,6 +16,9 @@ import (
 	"github.com/qcemu/qcemu/vhostuser/backend"
 	"github.com/qcemu/qcemu/vhostuser/virtiocrypto"
 )
+
+// busyPoll is longer than a guest under TCG takes from one request to the next.
+const busyPoll = 300 * time.Microsecond
 
 // virtioName is the virtio-crypto device as a user of the block.
 const virtioName = "virtio-crypto"
@@ -75,7 +79,7 @@ func (m *Model) NewVirtio(queues int, state string, log *slog.Logger) (*Virtio, 
 				return nil, usagef("state of the virtio-crypto device: %w", err)
 			}
 		}
-		v.Server = backend.New(backend.Config{Device: v.Device, State: v.state, Log: log})
+		v.Server = backend.New(backend.Config{Device: v.Device, State: v.state, Log: log, BusyPoll: busyPoll})
 		return v, nil
 	}
 	return nil, errors.New("the model was made without a virtio-crypto device")

@@ -92,17 +92,28 @@ var keepers atomic.Int32
 
 // poll waits for the first n descriptors.
 func (w *Waiter) poll(n int, d time.Duration) (ready int, err error) {
-	if d < 0 && keepers.Add(1) < spare() {
+	if d < 0 && Keep() {
 		ready, err = w.ppoll(n, d, true)
-		keepers.Add(-1)
+		Unkeep()
 		if err != unix.EINTR {
 			return ready, err
 		}
-	} else if d < 0 {
-		keepers.Add(-1)
 	}
 	return w.ppoll(n, d, false)
 }
+
+// Keep asks whether the calling thread may keep what it needs to run Go code while
+// it has nothing to do. If so, Unkeep ends that.
+func Keep() bool {
+	if keepers.Add(1) < spare() {
+		return true
+	}
+	keepers.Add(-1)
+	return false
+}
+
+// Unkeep ends what Keep allowed.
+func Unkeep() { keepers.Add(-1) }
 
 // spare is GOMAXPROCS when it was needed first (to ask takes a lock), and 0 if
 // the runtime was told not to interrupt threads.

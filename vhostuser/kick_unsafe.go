@@ -70,3 +70,6 @@ func signalShared(fd int) {
 		}
 	}
 }
+
+// Yield lets other threads run on this processor, if any want to.
+func Yield() { unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }

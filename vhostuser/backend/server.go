@@ -22,6 +22,11 @@ type Config struct {
 	// then it is lost.
 	State *State
 
+	// BusyPoll is for how long a ring is looked at after a request, in case that
+	// the next one comes, before the driver is asked to kick. It costs processor
+	// time that nobody else wants.
+	BusyPoll time.Duration
+
 	// Inband offers INBAND_NOTIFICATIONS. QEMU accepts the feature and does not
 	// have it (11.1), so it is not offered unless asked for.
 	Inband bool
@@ -34,6 +39,7 @@ type Server struct {
 	inband bool
 	state  *State
 	trace  *tracer
+	busy   time.Duration
 
 	mu     sync.Mutex
 	active *session // of the present front-end
@@ -49,7 +55,7 @@ var ErrBusy = errors.New("another front-end is being served")
 
 // New returns a server for the device.
 func New(c Config) *Server {
-	s := &Server{dev: c.Device, log: c.Log, inband: c.Inband, state: c.State}
+	s := &Server{dev: c.Device, log: c.Log, inband: c.Inband, state: c.State, busy: c.BusyPoll}
 	if s.log == nil {
 		s.log = slog.Default()
 	}

@@ -104,6 +104,7 @@ func (w *worker) run() {
 // drain serves what is in the ring until nothing is left.
 func (w *worker) drain() error {
 	for {
+		served := false
 		if err := w.vq.Busy(); err != nil {
 			return err
 		}
@@ -112,6 +113,7 @@ func (w *worker) drain() error {
 			if err != nil {
 				return err
 			}
+			served = served || more
 			if !more || n%batch == 0 {
 				if err := w.tell(); err != nil || w.stopped.Load() {
 					return err
@@ -121,10 +123,33 @@ func (w *worker) drain() error {
 				break
 			}
 		}
-		if more, err := w.vq.Idle(); err != nil || !more {
+		more, err := false, error(nil)
+		if served {
+			more, err = w.linger()
+		}
+		if err == nil && !more {
+			more, err = w.vq.Idle()
+		}
+		if err != nil || !more {
 			return err
 		}
 	}
+}
+
+// linger looks for the next request for a while, and reports whether there is
+// one. The driver does not kick meanwhile, which saves both sides more than it
+// costs: a write that QEMU has to see to, and our waking up. Whatever else wants the
+// processor comes first.
+func (w *worker) linger() (more bool, err error) {
+	if w.r.s.srv.busy <= 0 || !vhostuser.Keep() {
+		return false, nil
+	}
+	defer vhostuser.Unkeep()
+	for end := time.Now().Add(w.r.s.srv.busy); !more && err == nil && !w.stopped.Load() && time.Now().Before(end); {
+		vhostuser.Yield()
+		more, err = w.vq.More()
+	}
+	return more, err
 }
 
 // serve does one request. It returns false if there was none.

@@ -260,6 +260,10 @@ func (p *packed) Idle() (bool, error) {
 	}
 	p.quiet = false
 	p.fence() // the wish is visible before the ring is looked at again
+	return p.More()
+}
+
+func (p *packed) More() (bool, error) {
 	head, err := p.flags(p.avail)
 	return err == nil && p.avail.available(head), err
 }

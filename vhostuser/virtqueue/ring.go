@@ -55,6 +55,8 @@ type Ring interface {
 	// Call reports whether the driver wants to be told of what was used since
 	// Call was asked last.
 	Call() (bool, error)
+	// More reports whether the driver has made a chain available by now.
+	More() (bool, error)
 	// Idle asks the driver to kick when it makes a chain available. It returns
 	// true if there is one already.
 	Idle() (bool, error)

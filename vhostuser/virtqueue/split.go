@@ -61,7 +61,7 @@ func (s *split) Next(c *Chain) (bool, error) {
 		s.resubmit = s.resubmit[1:]
 		return true, s.walk(c)
 	}
-	more, err := s.more()
+	more, err := s.More()
 	if !more {
 		return false, err
 	}
@@ -82,8 +82,7 @@ func (s *split) Next(c *Chain) (bool, error) {
 	return true, s.walk(c)
 }
 
-// more reports whether the driver has made something available.
-func (s *split) more() (bool, error) {
+func (s *split) More() (bool, error) {
 	if s.avail != s.shadow {
 		return true, nil
 	}
@@ -203,7 +202,7 @@ func (s *split) Idle() (bool, error) {
 		}
 	}
 	s.fence() // the wish is visible before the index is looked at again
-	return s.more()
+	return s.More()
 }
 
 // Busy sets a flag. With the event index it must stay zero (virtio §2.7.10); the
