@@ -248,7 +248,7 @@ func (r *run) boot(ctx context.Context, plan bootPlan) error {
 	}
 	var crypto *backend.Server
 	if machine.CryptoSocket != "" {
-		v, err := r.model.NewVirtio(machine.CryptoQueues, "", slog.New(quiet{slog.Default().Handler()}))
+		v, err := r.model.NewVirtio(machine.CryptoQueues, "", BusyPoll, slog.New(quiet{slog.Default().Handler()}))
 		if err != nil {
 			return err
 		}

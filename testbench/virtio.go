@@ -17,8 +17,9 @@ import (
 	"github.com/qcemu/qcemu/vhostuser/virtiocrypto"
 )
 
-// busyPoll is longer than a guest under TCG takes from one request to the next.
-const busyPoll = 300 * time.Microsecond
+// BusyPoll is for how long a ring is looked at after a request if the user does not
+// say otherwise: longer than a guest under TCG takes from one request to the next.
+const BusyPoll = 300 * time.Microsecond
 
 // virtioName is the virtio-crypto device as a user of the block.
 const virtioName = "virtio-crypto"
@@ -55,7 +56,7 @@ type Virtio struct {
 // NewVirtio returns the device of a model that AddVirtio has prepared, with so
 // many data queues. What must outlive the process is kept in the file state, if
 // one is named.
-func (m *Model) NewVirtio(queues int, state string, log *slog.Logger) (*Virtio, error) {
+func (m *Model) NewVirtio(queues int, state string, busyPoll time.Duration, log *slog.Logger) (*Virtio, error) {
 	for _, c := range m.Config.Clients {
 		if c.Name != virtioName {
 			continue

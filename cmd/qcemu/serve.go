@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
@@ -36,11 +37,14 @@ type virtioFlags struct {
 	socket string
 	state  string
 	queues int
+
+	busyPoll time.Duration
 }
 
 func (f *virtioFlags) register(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.state, "state", "", "keep crypto sessions and what is in flight in this `file`, so that a guest goes on when the backend was killed and is started again; keys are in it: put it into memory, such as /run")
+	fl.DurationVar(&f.busyPoll, "busy-poll", testbench.BusyPoll, "for how long a ring of the virtio-crypto device is looked at after a request, with processor time that nobody else wants, before the guest has to kick for the next; 0 saves that time")
 	fl.IntVar(&f.queues, "queues", 4, "how many data queues the virtio-crypto device has at most")
 }
 
@@ -147,7 +151,7 @@ func (f *serveFlags) serve(ctx context.Context, oracleAsked bool) error {
 	}
 	var servers []func(context.Context) error
 	if crypto != nil {
-		v, err := model.NewVirtio(f.virtio.queues, f.virtio.state, slog.Default())
+		v, err := model.NewVirtio(f.virtio.queues, f.virtio.state, f.virtio.busyPoll, slog.Default())
 		if err != nil {
 			return err
 		}

@@ -91,7 +91,7 @@ func serveVhostUser(ctx context.Context, e *endpoint, f *virtioFlags, soc string
 	if err != nil {
 		return err
 	}
-	v, err := m.NewVirtio(f.queues, f.state, slog.Default())
+	v, err := m.NewVirtio(f.queues, f.state, f.busyPoll, slog.Default())
 	if err != nil {
 		return err
 	}
