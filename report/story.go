@@ -18,7 +18,11 @@ func (r *Run) writeStory(w io.Writer) {
 	if c == nil {
 		return
 	}
-	fmt.Fprintf(w, "\nHow a wrong result comes about (%s, %s, %d bytes, %s wrong from byte %d on; more in %s):\n", phase, c.Alg, c.Bytes, c.Part, c.At, JSONFile)
+	what := fmt.Sprintf("%s wrong from byte %d on", c.Part, c.At)
+	if strings.Contains(c.Part, " ") { // why it never ended
+		what = c.Part
+	}
+	fmt.Fprintf(w, "\nHow a wrong result comes about (%s, %s, %d bytes, %s; more in %s):\n", phase, c.Alg, c.Bytes, what, JSONFile)
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "  Linux\tthe other side\t")
 	for _, s := range scenes(c.History, fmt.Sprintf("EE%d", r.EE)) {
@@ -47,6 +51,9 @@ func (r *Run) firstCorruption() (phase string, c *integrity.Corruption) {
 		return "the run", c
 	}
 	for i := range r.Phases {
+		if len(r.Phases[i].Others) == 0 {
+			continue // nobody else did it
+		}
 		if c := find(r.Phases[i].Integrity); c != nil {
 			return r.Phases[i].Suite + "/" + r.Phases[i].Name, c
 		}

@@ -6,13 +6,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/qcemu/qcemu/devices/antagonist"
 	"github.com/qcemu/qcemu/devices/integrity"
 )
 
 // TestStory puts what both sides did beside one another, from the request's
 // first write on.
 func TestStory(t *testing.T) {
-	r := Run{EE: 0, Phases: []Phase{{Suite: "contention", Name: "between", Integrity: []integrity.Book{
+	r := Run{EE: 0, Phases: []Phase{{Suite: "contention", Name: "between", Others: []antagonist.Counts{{}}, Integrity: []integrity.Book{
 		{EE: 1, First: []integrity.Corruption{{Alg: "sha1", History: []string{"#1 EE1 cpu reg-write STATUS = 0x0"}}}},
 		{EE: 0, First: []integrity.Corruption{{Alg: "cbc-aes", Bytes: 176, Part: "payload", History: []string{
 			"#541 EE1 pipe 0 op-done cmac-aes",
@@ -35,6 +36,15 @@ How a wrong result comes about (contention/between, cbc-aes, 176 bytes, payload 
 		t.Error(diff)
 	}
 	b.Reset()
+	r.Phases[0].Integrity[1].First[0].Part = "it was aborted"
+	if r.writeStory(&b); !strings.Contains(b.String(), "(contention/between, cbc-aes, 176 bytes, it was aborted; more") {
+		t.Errorf("of a request without an end: %q", b.String())
+	}
+	b.Reset()
+	r.Phases[0].Others = nil
+	if r.writeStory(&b); b.Len() != 0 {
+		t.Errorf("where nobody else is: %q", b.String())
+	}
 	if (&Run{}).writeStory(&b); b.Len() != 0 {
 		t.Errorf("of a run without any: %q", b.String())
 	}
