@@ -71,6 +71,9 @@ guest with a driver for that, in the same QEMU or in another one; without
     -chardev socket,id=cc,path=/tmp/crypto.sock,reconnect-ms=500 \
     -object cryptodev-vhost-user,id=cd,chardev=cc -device virtio-crypto-pci,cryptodev=cd
 
+(An older QEMU has reconnect=1 in place of reconnect-ms, and may need vectors=0
+with the device: docs/protocol.md says what was tried.)
+
 The server stays in the foreground and ends on SIGTERM or SIGINT. It survives a
 guest's reboot and QEMU's end: the next QEMU can connect. One QEMU is served at
 a time. When it is ready it prints a line, and tells systemd if that asks for it
