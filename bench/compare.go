@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -91,15 +90,12 @@ func (c *Comparison) met(w *report.Way) (met, known bool) {
 
 // WriteJSON writes the comparison for a program.
 func (c *Comparison) WriteJSON(w io.Writer) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(c)
+	return writeJSON(w, c)
 }
 
 // WriteTable writes the comparison for a person.
 func (c *Comparison) WriteTable(w io.Writer) error {
-	m := &c.Machine
-	fmt.Fprintf(w, "%s, %d CPUs, Linux %s, %s; load %.1f before, %.1f after\n", m.CPU, m.CPUs, m.Kernel, m.Go, m.Load, m.LoadAfter)
+	c.Machine.write(w)
 	fmt.Fprintf(w, "guest: driver %s, kernel %s, QEMU %s\n", c.Driver, c.Kernel, c.QEMU)
 	report.WriteWays(w, c.Ways)
 	fmt.Fprintln(w)

@@ -79,17 +79,25 @@ type Report struct {
 	Missed  int     `json:"missed"` // targets
 }
 
-// WriteJSON writes the report for a program.
-func (r *Report) WriteJSON(w io.Writer) error {
+// write writes the line at the head of a table.
+func (m *Machine) write(w io.Writer) {
+	fmt.Fprintf(w, "%s, %d CPUs, Linux %s, %s; load %.1f before, %.1f after\n", m.CPU, m.CPUs, m.Kernel, m.Go, m.Load, m.LoadAfter)
+}
+
+func writeJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
-	return e.Encode(r)
+	return e.Encode(v)
+}
+
+// WriteJSON writes the report for a program.
+func (r *Report) WriteJSON(w io.Writer) error {
+	return writeJSON(w, r)
 }
 
 // WriteTable writes the report for a person.
 func (r *Report) WriteTable(w io.Writer) error {
-	m := &r.Machine
-	fmt.Fprintf(w, "%s, %d CPUs, Linux %s, %s; load %.1f before, %.1f after\n", m.CPU, m.CPUs, m.Kernel, m.Go, m.Load, m.LoadAfter)
+	r.Machine.write(w)
 	section := ""
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for i := range r.Lines {

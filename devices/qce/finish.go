@@ -54,14 +54,13 @@ func (e *Engine) finish() {
 func (e *Engine) openEnd() {
 	o := &e.op
 	drain := e.rd[rdSurplus] == surplusDrained
-	switch {
-	case !o.last:
+	if !o.last {
 		e.noteOp(ruleSurplus, SegSize, o.seg, 0)
-	case drain: // it goes by EOT and nothing else
+	} else {
 		e.noteOp(ruleNoEOT, SegSize, o.seg, 0)
-	default:
-		e.noteOp(ruleNoEOT, SegSize, o.seg, 0)
-		return
+		if !drain { // which goes by EOT and nothing else
+			return
+		}
 	}
 	e.ports[o.set] = port{open: true, drain: drain}
 	if e.rd[rdAxiExtra] != axiExtraNever {

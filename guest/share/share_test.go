@@ -283,9 +283,11 @@ func TestConfined(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-func TestControl(t *testing.T) {
-	h := newHost(t)
-	root := h.attach(t)
+// openControlFile opens the control file of a new host for writing.
+func openControlFile(t *testing.T) (h *host, root, f p9.File) {
+	t.Helper()
+	h = newHost(t)
+	root = h.attach(t)
 	_, f, err := root.Walk([]string{job.ControlName})
 	if err != nil {
 		t.Fatal(err)
@@ -293,6 +295,11 @@ func TestControl(t *testing.T) {
 	if _, _, err := f.Open(p9.WriteOnly); err != nil {
 		t.Fatal(err)
 	}
+	return h, root, f
+}
+
+func TestControl(t *testing.T) {
+	h, _, f := openControlFile(t)
 	want := []job.Event{
 		{Type: job.Booted, Kernel: "6.12.1"},
 		{Type: job.CaseDone, Suite: "probe", Case: &report.Case{Suite: "probe", Name: "a", Status: report.Fail, Detail: strings.Repeat("line\n", 20000)}},
@@ -326,15 +333,7 @@ func TestControl(t *testing.T) {
 }
 
 func TestControlErrors(t *testing.T) {
-	h := newHost(t)
-	root := h.attach(t)
-	_, f, err := root.Walk([]string{job.ControlName})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := f.Open(p9.WriteOnly); err != nil {
-		t.Fatal(err)
-	}
+	h, root, f := openControlFile(t)
 	for _, line := range []string{"no json\n", "{}\n", "[1]\n"} {
 		if _, err := f.WriteAt([]byte(line), 0); !errors.Is(err, linux.EINVAL) {
 			t.Errorf("%q: %v, want EINVAL", line, err)
@@ -490,15 +489,7 @@ func TestSetJob(t *testing.T) {
 // TestControlFlood writes without end: the host listens up to a limit, and
 // complains no more often than it has to.
 func TestControlFlood(t *testing.T) {
-	h := newHost(t)
-	root := h.attach(t)
-	_, f, err := root.Walk([]string{job.ControlName})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := f.Open(p9.WriteOnly); err != nil {
-		t.Fatal(err)
-	}
+	h, _, f := openControlFile(t)
 	line := append(bytes.Repeat([]byte("x"), 32<<10-1), '\n')
 	var last error
 	n := 0

@@ -40,7 +40,6 @@ func (l *Loopback) WriteReg(_ trace.Master, off, val, mask uint32) {
 	l.Regs[off/4] = l.Regs[off/4]&^mask | val&mask
 }
 
-// ReadReg implements bam.Peripheral.
 // WriteRow implements bam.RowPeripheral: all registers are plain.
 func (l *Loopback) WriteRow(_ trace.Master, row []trace.Write) int {
 	for _, w := range row {
