@@ -44,6 +44,11 @@ func (r *run) socket(ctx context.Context) error {
 func measureSocket(ctx context.Context, p *cryptoblock.Profile) ([]Line, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	restore, err := onOneCPU()
+	if err != nil {
+		return nil, err
+	}
+	defer restore()
 	bare, stopBare, err := pingPong()
 	if err != nil {
 		return nil, err
@@ -138,6 +143,7 @@ func pingPong() (client *vhostuser.Socket, stop func(), err error) {
 		defer server.Close()
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
+		defer vhostuser.Prompt()() // as the server's thread, or it would be measured too
 		var b [2 * answerLen]byte
 		for {
 			if _, _, err := server.Recv(b[:], true); err != nil {
