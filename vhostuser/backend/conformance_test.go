@@ -211,27 +211,37 @@ func TestDisabledUntilEnabled(t *testing.T) {
 	}
 }
 
-// TestReticent is QEMU's cryptodev: it tells nothing of what the driver has
-// negotiated, and does not enable.
+// beReticent is how QEMU's cryptodev begins: it tells nothing of what the driver
+// has negotiated.
+func (r *rig) beReticent() {
+	r.t.Helper()
+	r.Must(wire.SetProtocolFeatures, nil, uint64(wire.ProtocolReplyAck))
+	r.Ack = true
+	r.Must(wire.SetOwner, nil)
+	r.Must(wire.SetFeatures, nil, uint64(wire.FeatureProtocol))
+	r.SetMemory(r.low)
+}
+
+// startReticent sets up the first ring, and does not enable it.
+func (r *rig) startReticent(d vhosttest.Driver) *vhosttest.Queue {
+	r.t.Helper()
+	q := &vhosttest.Queue{Driver: d, Kick: vhosttest.NewEvent(r.t), Call: vhosttest.NewEvent(r.t), Err: vhosttest.NewEvent(r.t)}
+	q.For(r.Frontend)
+	r.Must(wire.SetVringNum, nil, wire.VringState{Num: ringSize})
+	r.Must(wire.SetVringBase, nil, wire.VringState{Num: d.Base()})
+	r.Must(wire.SetVringAddr, nil, d.Addr(0))
+	r.Must(wire.SetVringErr, []int{q.Err.FD}, uint64(0))
+	r.Must(wire.SetVringKick, []int{q.Kick.FD}, uint64(0))
+	r.Must(wire.SetVringCall, []int{q.Call.FD}, uint64(0))
+	return q
+}
+
+// TestReticent serves both kinds of rings without knowing which.
 func TestReticent(t *testing.T) {
 	for _, packed := range []bool{false, true} {
 		r := newRig(t)
-		r.Must(wire.SetProtocolFeatures, nil, uint64(wire.ProtocolReplyAck))
-		r.Ack = true
-		r.Must(wire.SetOwner, nil)
-		r.Must(wire.SetFeatures, nil, uint64(wire.FeatureProtocol))
-		r.SetMemory(r.low)
-		var d vhosttest.Driver = vhosttest.NewSplit(r.low, ringSize, true)
-		if packed {
-			d = vhosttest.NewPacked(r.low, ringSize, true)
-		}
-		q := &vhosttest.Queue{Driver: d, Kick: vhosttest.NewEvent(t), Call: vhosttest.NewEvent(t)}
-		q.For(r.Frontend)
-		r.Must(wire.SetVringNum, nil, wire.VringState{Num: ringSize})
-		r.Must(wire.SetVringBase, nil, wire.VringState{Num: d.Base()})
-		r.Must(wire.SetVringAddr, nil, d.Addr(0))
-		r.Must(wire.SetVringKick, []int{q.Kick.FD}, uint64(0))
-		r.Must(wire.SetVringCall, []int{q.Call.FD}, uint64(0))
+		r.beReticent()
+		q := r.startReticent(keeper{packed: packed}.driver(r.low))
 		for n := range 40 {
 			echo(t, q, r.low, fmt.Sprint("text ", n), n%2 == 0)
 		}
