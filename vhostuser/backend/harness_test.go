@@ -129,7 +129,19 @@ func (d *inverter) hasState() bool {
 
 func (d *inverter) StateSize() uint64 { return 64 }
 
+// noState is the first byte of what makes no sense to the device.
+const noState = 0xee
+
 func (d *inverter) Adopt(mem bus.Memory) error {
+	var b [1]byte
+	if mem != nil {
+		if err := mem.Read(0, b[:]); err != nil {
+			return err
+		}
+	}
+	if b[0] == noState {
+		return errors.New("no state of this device")
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.kept = mem

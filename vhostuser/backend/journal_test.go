@@ -1,6 +1,8 @@
 package backend
 
 import (
+	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/qcemu/qcemu/vhostuser/virtqueue"
@@ -25,6 +27,29 @@ func TestJournalBegin(t *testing.T) {
 	}
 	if _, _, ok := j.complete(); ok {
 		t.Error("the old request could be replayed after the new one has begun")
+	}
+}
+
+// TestPart: a part of the memory is all that can be got at by it.
+func TestPart(t *testing.T) {
+	all := make(flat, 96)
+	m := part{all, 32, 32}
+	for _, c := range []struct {
+		at uint64
+		n  int
+		ok bool
+	}{{0, 32, true}, {31, 1, true}, {0, 33, false}, {32, 1, false}, {31, 2, false}, {^uint64(0), 2, false}, {^uint64(0) - 31, 1, false}} {
+		p := bytes.Repeat([]byte{1}, c.n)
+		if err := m.Write(c.at, p); (err == nil) != c.ok {
+			t.Errorf("write of %d bytes at %#x: %v", c.n, c.at, err)
+		}
+		if err := m.Read(c.at, p); (err == nil) != c.ok {
+			t.Errorf("read of %d bytes at %#x: %v", c.n, c.at, err)
+		}
+	}
+	want := slices.Concat(make([]byte, 32), bytes.Repeat([]byte{1}, 32), make([]byte, 32))
+	if !bytes.Equal(all, want) {
+		t.Errorf("the memory is %x", all)
 	}
 }
 

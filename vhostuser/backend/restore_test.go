@@ -261,6 +261,30 @@ func TestRestoreOtherRing(t *testing.T) {
 	}
 }
 
+// TestStateShrunkInUse: the server's state is cut off while a ring is served. The
+// ring breaks, the next front-end is turned away, and the server lives.
+func TestStateShrunkInUse(t *testing.T) {
+	l := leave(t, keeper{own: true})
+	l.next()
+	l.queue.Take()
+	if err := unix.Ftruncate(l.fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	before := l.dev.served.Load()
+	l.queue.Submit([]vhosttest.Buffer{l.low.Put([]byte("x"))}, []vhosttest.Buffer{l.low.Space(1)}, false)
+	if !l.queue.Err.Wait(vhosttest.Timeout) {
+		t.Error("no error event")
+	}
+	if l.dev.served.Load() != before {
+		t.Error("a request was done that cannot be kept")
+	}
+	l.end()
+	l.connect()
+	if err := l.Closed(); err != nil {
+		t.Error(err)
+	}
+}
+
 // elsewhere has its ring where it was before the memory has moved.
 type elsewhere struct{ vhosttest.Driver }
 

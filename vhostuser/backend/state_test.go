@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/qcemu/qcemu/devices/bus"
 )
 
@@ -143,7 +145,10 @@ func TestStateReleased(t *testing.T) {
 
 func TestStateRefused(t *testing.T) {
 	dir := t.TempDir()
-	open, link := filepath.Join(dir, "open"), filepath.Join(dir, "link")
+	open, link, pipe := filepath.Join(dir, "open"), filepath.Join(dir, "link"), filepath.Join(dir, "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(open, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -160,14 +165,76 @@ func TestStateRefused(t *testing.T) {
 		text: "not the state of a server like this one", short: "not the state of a server like this one",
 		other: "not the state of a server like this one", dir: "is a directory", filepath.Join(dir, "no", "where"): "no such file",
 		open: "others may open it (mode 0644), and keys are in it", link: "a symbolic link: name the file itself",
+		pipe: "not a file",
 	} {
-		before, _ := os.ReadFile(name)
+		content := func() (b []byte) {
+			if name != pipe {
+				b, _ = os.ReadFile(name)
+			}
+			return b
+		}
+		before := content()
 		if _, err := OpenState(name, stateful{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", filepath.Base(name), err, want)
 		}
-		if after, _ := os.ReadFile(name); !bytes.Equal(before, after) {
+		if !bytes.Equal(before, content()) {
 			t.Errorf("%s was changed", filepath.Base(name))
 		}
+	}
+}
+
+// TestStateOfAnotherUser: who may read the file may read the keys.
+func TestStateOfAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make a file another user's")
+	}
+	path := filepath.Join(t.TempDir(), "state")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(path, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenState(path, stateful{}); err == nil || !strings.Contains(err.Error(), "belongs to user 65534") {
+		t.Error(err)
+	}
+}
+
+// TestStateReplaced: a file that somebody has put in the place of the state is
+// not removed at the end.
+func TestStateReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	s := openState(t, path)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("a letter"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "a letter" {
+		t.Errorf("%q %v", b, err)
+	}
+}
+
+// TestStateShrunk: whoever cuts the file off under the server gets errors, and
+// the next front-end too.
+func TestStateShrunk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	s := openState(t, path)
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.claim(os.Getpid()); err == nil {
+		t.Error("there is no error")
+	}
+	if err := s.Close(); err == nil {
+		t.Error("Close: what could not be wiped is no error")
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("the file is left behind")
 	}
 }
 
