@@ -30,6 +30,7 @@ type collector struct {
 	failed   string // init's own failure
 	finished bool
 	last     time.Time // of the last sign of life
+	event    time.Time // of the last event
 }
 
 func newCollector(begin func(string), out *progress.Printer) *collector {
@@ -41,6 +42,7 @@ func (c *collector) Event(e job.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.last = time.Now()
+	c.event = c.last
 	switch e.Type {
 	case job.Booted:
 		c.kernel = e.Kernel
@@ -148,6 +150,13 @@ func (c *collector) state() (suite string, since, last time.Time) {
 		suite, since = c.suites[len(c.suites)-1].Name, c.started
 	}
 	return suite, since, c.last
+}
+
+// heard is when the guest last told of its work.
+func (c *collector) heard() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.event
 }
 
 // end closes what is open and returns the suites; why says how the guest ended,

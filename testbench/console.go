@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -102,6 +103,13 @@ func (c *console) complain(words string) {
 		c.failed++
 	}
 	c.trouble = append(c.trouble, words)
+}
+
+// blocked reports whether the kernel has complained of a task that waits for long.
+func (c *console) blocked() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.trouble, func(words string) bool { return strings.HasPrefix(words, "INFO: task ") })
 }
 
 // failure is what kept the console from being written to its file.

@@ -118,6 +118,7 @@ func contentionPlan(r *run) ([]phasePlan, error) {
 			}
 		}
 		p := a.plan(why)
+		p.judge = r.judgeOf(why)
 		p.model.Antagonists, p.model.Timing = own, r.Model.Timing
 		return []phasePlan{p}, nil
 	}
@@ -128,9 +129,7 @@ func contentionPlan(r *run) ([]phasePlan, error) {
 			a.timing = own
 		}
 		p := a.plan(why)
-		if r.Guest.Driver == job.Series && r.Guest.Series == "" && r.Guest.Linux == "" {
-			p.judge = judgeOwnSeries
-		}
+		p.judge = r.judgeOf(why)
 		if len(a.policies) > places {
 			p.skip = fmt.Sprintf("it takes %d users of the engine beside Linux, SoC %s has places for %d", len(a.policies), r.Guest.Profile.Name, places)
 		}
@@ -250,13 +249,30 @@ func judgeAttack(p *phaseResult) {
 	}
 }
 
+// judgeOf is how an attack on the driver is judged; why is why wrong results are to
+// be expected.
+func (r *run) judgeOf(why string) func(*phaseResult) {
+	switch {
+	case r.Guest.Driver != job.Series || why != "":
+		return judgeAttack
+	case r.Guest.Series == "" && r.Guest.Linux == "":
+		return judgeOwnSeries
+	}
+	return judgeSeries
+}
+
 // judgeOwnSeries is judgeAttack for the series that the project has itself, of
-// which each finding is explained. What somebody else's driver leaves is reported
-// and no failure.
-func judgeOwnSeries(p *phaseResult) {
+// which each finding is explained.
+func judgeOwnSeries(p *phaseResult) { judgeLocked(p, false) }
+
+// judgeSeries is judgeAttack for somebody else's: what may do harm is a failure, what
+// does none is reported.
+func judgeSeries(p *phaseResult) { judgeLocked(p, true) }
+
+func judgeLocked(p *phaseResult, errorsOnly bool) {
 	judgeAttack(p)
 	if p.plan.guest.Expected.Crash == "" {
-		p.add(p.judgeFindings())
+		p.add(p.judgeFindings(errorsOnly))
 	}
 }
 

@@ -1,10 +1,10 @@
 package testbench
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/qcemu/qcemu/devices/trace"
 	"github.com/qcemu/qcemu/guest/job"
 	"github.com/qcemu/qcemu/report"
 )
@@ -30,20 +30,19 @@ var explained = []struct {
 var whileGone = []string{job.BesideRebind, job.BesideReload, job.BesideReboot}
 
 // judgeFindings is the case that nothing is found of Linux's that is not
-// explained.
-func (p *phaseResult) judgeFindings() report.Case {
-	c := report.Case{Name: "findings", Status: report.Pass, Metrics: map[string]float64{}}
+// explained, be it harmless or not, or with errorsOnly nothing that may do harm.
+func (p *phaseResult) judgeFindings(errorsOnly bool) report.Case {
+	c := report.Case{Name: caseFindings, Status: report.Pass, Metrics: map[string]float64{}}
 	var bad []string
 	for i := range p.found {
 		f := &p.found[i]
-		for _, a := range f.By {
-			if a.EE != p.ee {
-				continue
-			}
-			c.Metrics[f.ID] = float64(a.Count)
-			if !isExplained(f.ID, p.plan.guest.Beside) {
-				bad = append(bad, fmt.Sprintf("%s, %d times: %s; first: %s", f.ID, a.Count, f.Title, f.First))
-			}
+		n := f.CountOf(p.ee)
+		if n == 0 {
+			continue
+		}
+		c.Metrics[f.ID] = float64(n)
+		if harmless := errorsOnly && f.Severity != trace.Error.String(); !harmless && !isExplained(f.ID, p.plan.guest.Beside) {
+			bad = append(bad, brokenRule(f, n))
 		}
 	}
 	if len(bad) > 0 {

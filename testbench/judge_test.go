@@ -83,7 +83,7 @@ func TestDeaths(t *testing.T) {
 			if test.name == "hang" {
 				patience = time.Second
 			}
-			why, err := watch(ctx, m, col, patience)
+			why, err := watch(ctx, m, col, patience, nil)
 			m.Stop()
 			if test.err == "" && err != nil || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
 				t.Errorf("error %v, want %q", err, test.err)

@@ -464,11 +464,14 @@ func TestMayCrash(t *testing.T) {
 }
 
 // TestJudgeFindings: the project's own series leaves what is explained, and
-// nothing else; somebody else's finding is not Linux's.
+// nothing else, somebody else's nothing that may do harm. What the other side broke is
+// not Linux's.
 func TestJudgeFindings(t *testing.T) {
 	of := func(id string, ee int) finding.Finding {
-		return finding.Finding{ID: id, Count: 2, By: []finding.Actor{{EE: ee, Count: 2}}}
+		return finding.Finding{ID: id, Severity: "warning", Count: 2, By: []finding.Actor{{EE: ee, Count: 2}}}
 	}
+	harmful := of("BAM-LOCK-013", 0)
+	harmful.Severity = "error"
 	for name, tt := range map[string]struct {
 		found  []finding.Finding
 		beside string
@@ -482,7 +485,10 @@ func TestJudgeFindings(t *testing.T) {
 		"the other side's":      {[]finding.Finding{of("BAM-LOCK-003", 1)}, "", report.Pass},
 	} {
 		p := phaseResult{plan: &phasePlan{guest: job.Phase{Beside: tt.beside}}, found: tt.found}
-		if c := p.judgeFindings(); c.Status != tt.want {
+		if c := p.judgeFindings(false); c.Status != tt.want {
+			t.Errorf("%s: %+v", name, c)
+		}
+		if c := p.judgeFindings(true); c.Status != report.Pass { // none of them is an error
 			t.Errorf("%s: %+v", name, c)
 		}
 	}
@@ -506,9 +512,14 @@ func TestJudgeFindings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.suite = &report.Suite{}
-	if others[0].judge(&p); len(p.suite.Cases) != 0 {
-		t.Errorf("somebody else's series is judged by its findings: %+v", p.suite.Cases)
+	for _, tt := range []struct {
+		found finding.Finding
+		want  report.Status
+	}{{of("BAM-LOCK-003", 0), report.Pass}, {harmful, report.Fail}} {
+		p.suite, p.found = &report.Suite{}, []finding.Finding{tt.found}
+		if others[0].judge(&p); len(p.suite.Cases) != 1 || p.suite.Cases[0].Status != tt.want {
+			t.Errorf("somebody else's series with %s: %+v", tt.found.ID, p.suite.Cases)
+		}
 	}
 }
 

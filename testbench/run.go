@@ -128,6 +128,7 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 	err = errors.Join(err, model.Close())
 	r.report.Seconds = time.Since(start).Seconds()
 	r.addEngine(model)
+	r.failBroken(model.Findings.Findings(), ordinary(boots))
 	if used {
 		r.report.Antagonists = model.Antagonists()
 		r.report.Integrity = model.Integrity()
@@ -203,6 +204,16 @@ func planBoots(names []string) ([]bootPlan, error) {
 	return plan, nil
 }
 
+// ordinary lists the suites that have no phases.
+func ordinary(boots []bootPlan) (names []string) {
+	for _, b := range boots {
+		if b.kind != suites.BootPhases {
+			names = append(names, b.suites...)
+		}
+	}
+	return names
+}
+
 // SuiteNames lists the suites that there are.
 func SuiteNames() []string {
 	var names []string
@@ -269,7 +280,11 @@ func (r *run) boot(ctx context.Context, plan bootPlan) error {
 	}
 	defer m.Stop()
 	observed.watch(m.PID(), crypto)
-	why, err := watch(ctx, m, col, cmp.Or(r.Patience, DefaultPatience))
+	var still *standstill
+	if plan.phase == nil && r.model.Checked() { // in phases the guest looks for hangs itself
+		still = &standstill{look: r.model.Standing, blocked: con.blocked}
+	}
+	why, err := watch(ctx, m, col, cmp.Or(r.Patience, DefaultPatience), still)
 	m.Stop()
 	r.judge(plan, col, con, why, m.Stderr())
 	r.report.Ways = append(r.report.Ways, observed.all()...)
@@ -325,9 +340,9 @@ func makeDisk(path string) error {
 
 // watch waits for the guest's end. It returns why the guest ended before it was
 // through, "" if it was through. A guest that is silent for longer than patience
-// hangs. The error is not nil if it is not the guest that ended: QEMU died, or
-// the run was interrupted.
-func watch(ctx context.Context, m *vm.VM, col *collector, patience time.Duration) (string, error) {
+// hangs, and one that stands still; still may be nil. The error is not nil if it is
+// not the guest that ended: QEMU died, or the run was interrupted.
+func watch(ctx context.Context, m *vm.VM, col *collector, patience time.Duration, still *standstill) (string, error) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	defer col.down()
@@ -349,6 +364,11 @@ func watch(ctx context.Context, m *vm.VM, col *collector, patience time.Duration
 		suite, since, last := col.state()
 		if time.Since(last) > patience {
 			return fmt.Sprintf("the guest hangs: nothing heard of it for %v", patience), nil
+		}
+		if still != nil && suite != "" {
+			if why := still.check(time.Now(), col.heard()); why != "" {
+				return why, nil
+			}
 		}
 		if !col.booted() && time.Since(start) > bootLimit {
 			return fmt.Sprintf("the guest did not come up within %v", bootLimit), nil

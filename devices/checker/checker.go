@@ -105,6 +105,7 @@ func (c *Checker) Emit(e *trace.Event) {
 
 // read is every register read.
 func (c *Checker) read(e *trace.Event) {
+	c.accessed(e)
 	c.polled(e)
 	if e.Block == trace.QCE {
 		c.engineRead(e)
@@ -115,10 +116,18 @@ func (c *Checker) read(e *trace.Event) {
 
 // write is every register write.
 func (c *Checker) write(e *trace.Event) {
+	c.accessed(e)
 	if e.Block == trace.QCE {
 		c.engineWrite(e)
 	} else {
 		c.bamWrite(e)
+	}
+}
+
+// accessed counts what a processor does.
+func (c *Checker) accessed(e *trace.Event) {
+	if e.By.Via == trace.CPU {
+		c.sides[e.By.EE&(bam.MaxEEs-1)].accesses++
 	}
 }
 

@@ -17,6 +17,8 @@ type side struct {
 	waiting int8   // pipes of it that wait for another one's lock
 	ended   uint64 // Seq of the end of its last operation, 0 once STATUS was read
 	touched uint64 // Seq of its last write to the engine
+
+	accesses uint64 // of its processor to the block
 }
 
 // op is the operation that runs.

@@ -55,6 +55,16 @@ type Actor struct {
 	Count uint64 `json:"count"`
 }
 
+// CountOf is how often an execution environment has broken the rule.
+func (f *Finding) CountOf(ee int) uint64 {
+	for _, a := range f.By {
+		if a.EE == ee {
+			return a.Count
+		}
+	}
+	return 0
+}
+
 // Side is what one execution environment did last before a finding.
 type Side struct {
 	EE      int      `json:"ee"`

@@ -171,6 +171,15 @@ func (m *Model) check(c *Check, clients []cryptoblock.Client, sinks []trace.Sink
 	return nil
 }
 
+// Checked reports whether there is a checker.
+func (m *Model) Checked() bool { return m.checker != nil }
+
+// Standing is checker.Standing of Linux's side.
+func (m *Model) Standing() (what string, mark uint64) {
+	m.Block.Between(func() { what, mark = m.checker.Standing(m.Profile.EE) })
+	return what, mark
+}
+
 // Begin attributes what follows to a suite.
 func (m *Model) Begin(suite string) {
 	m.Block.Between(func() {

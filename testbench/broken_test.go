@@ -1,0 +1,63 @@
+package testbench
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/qcemu/qcemu/devices/antagonist"
+	"github.com/qcemu/qcemu/devices/finding"
+	"github.com/qcemu/qcemu/report"
+)
+
+// TestFailBroken: a rule that may do harm fails the suites in which Linux has broken
+// it; all others are findings only.
+func TestFailBroken(t *testing.T) {
+	of := func(severity string, ee int, suites ...string) finding.Finding {
+		return finding.Finding{ID: "BAM-LOCK-012", Severity: severity, Driver: "qce_dma_prep_sgs", Title: "too early", First: "#7",
+			Count: 3, By: []finding.Actor{{EE: ee, Count: 2}, {EE: 5, Count: 1}}, Suites: suites}
+	}
+	unruly, err := antagonist.ParsePolicy("between,mode=nolock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	orderly, err := antagonist.ParsePolicy("between")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name  string
+		found finding.Finding
+		with  antagonist.Policy
+		want  string // suites that fail
+	}{
+		{"error", of("error", 0, "probe", "kcapi"), antagonist.Policy{}, "probe kcapi"},
+		{"error beside an antagonist", of("error", 0, "probe"), orderly, "probe"},
+		{"at the end", of("error", 0), antagonist.Policy{}, "kcapi"},
+		{"warning", of("warning", 0, "probe"), antagonist.Policy{}, ""},
+		{"the other side's", of("error", 1, "probe"), antagonist.Policy{}, ""},
+		{"of a victim", of("error", 0, "probe"), unruly, ""},
+	} {
+		r := &run{}
+		r.Model.Antagonists = []antagonist.Policy{test.with}
+		for _, name := range []string{"probe", "kcapi", "contention"} {
+			r.report.Suites = append(r.report.Suites, report.Suite{Name: name, Ended: true, Cases: []report.Case{{Status: report.Pass}}})
+		}
+		r.failBroken([]finding.Finding{test.found}, []string{"probe", "kcapi"})
+		var failed []string
+		for _, s := range r.report.Suites {
+			if !s.Failed() {
+				continue
+			}
+			failed = append(failed, s.Name)
+			words := s.Cases[len(s.Cases)-1].Detail
+			for _, w := range []string{"BAM-LOCK-012, 2 times", "too early", "#7", "qce_dma_prep_sgs"} {
+				if !strings.Contains(words, w) {
+					t.Errorf("%s: %q does not say %q", test.name, words, w)
+				}
+			}
+		}
+		if got := strings.Join(failed, " "); got != test.want {
+			t.Errorf("%s: suites %q fail, want %q", test.name, got, test.want)
+		}
+	}
+}
