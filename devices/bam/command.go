@@ -67,6 +67,12 @@ func (b *BAM) element(p *pipe) {
 	if reserved != 0 {
 		b.complain(cmdReserved, p, 0)
 	}
+	if low|high == 0 {
+		b.complain(cmdEmpty, p, 0)
+		b.emptyElement(p)
+		b.elementDone(p)
+		return
+	}
 	ok := true
 	switch cmd := word >> 24; cmd {
 	case CommandWrite:
@@ -79,9 +85,13 @@ func (b *BAM) element(p *pipe) {
 	default:
 		b.complain(cmdUnknown, p, uint64(word))
 	}
-	if !ok {
-		return
+	if ok {
+		b.elementDone(p)
 	}
+}
+
+// elementDone goes on behind an element.
+func (b *BAM) elementDone(p *pipe) {
 	p.pos += ElementSize
 	switch {
 	case p.size-p.pos >= ElementSize:
@@ -142,6 +152,22 @@ func (b *BAM) writeElement(p *pipe, addr, val, mask uint32) bool {
 	}
 	b.periph.WriteReg(p.by, off, val, mask)
 	return true
+}
+
+// emptyElement is a write of 0 to a bare offset of 0, and nobody's intention: it is
+// executed like any other, but what else is wrong with it is not worth a word.
+func (b *BAM) emptyElement(p *pipe) {
+	if b.local(0) >= b.cfg.Window.Size && b.cfg.Readings.BareOffset == BareDropped {
+		return
+	}
+	mask := uint32(0)
+	if b.cfg.Readings.ElementMask == MaskZero {
+		mask = ^mask
+	}
+	if b.sink != nil {
+		b.elementEvent(p, 0, 0, 0)
+	}
+	b.periph.WriteReg(p.by, 0, 0, mask)
 }
 
 // readElement writes a register's value to memory: 4 bytes at data, whose bits above 32

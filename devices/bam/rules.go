@@ -35,6 +35,7 @@ const (
 	cmdRead
 	cmdHighDest
 	cmdChanged
+	cmdEmpty
 
 	lockOnData
 	lockAndUnlock
@@ -116,6 +117,7 @@ var rules = [numRules]trace.Rule{
 	cmdRead:        {ID: "BAM-CMD-012", Title: "a READ element [address]; with QCE one was seen to crash an SM8650", Severity: trace.Warning, Source: "§9 [D]", Driver: writeDMA},
 	cmdHighDest:    {ID: "BAM-CMD-013", Title: "a READ element whose destination has bits above 32 [value] on a BAM with narrower addresses; ignored", Severity: trace.Error, Source: "§9 [D]", Driver: writeDMA},
 	cmdChanged:     {ID: "BAM-CMD-014", Title: "command elements were changed between the publication and the end of their descriptor", Severity: trace.Error, Source: "§5.2 [C]", Driver: writeDMA},
+	cmdEmpty:       {ID: "BAM-CMD-015", Title: "a command element of zeros: it was never filled in, or cleared before its descriptor was done", Severity: trace.Error, Source: "§9 [I]", Driver: writeDMA + "; qce_dma_clear_cmds (our series)"},
 
 	lockOnData:       {ID: "BAM-LOCK-001", Title: "LOCK or UNLOCK on a descriptor that is no command descriptor; ignored", Severity: trace.Error, Source: "§8.1 [D]", Driver: setupLock},
 	lockAndUnlock:    {ID: "BAM-LOCK-002", Title: "LOCK and UNLOCK on one descriptor; both ignored", Severity: trace.Error, Source: "§5.3 [D]", Driver: setupLock},

@@ -112,6 +112,7 @@ var ruleTests = []struct {
 	{"BAM-CMD-011", bam.Config{}, func(s *scene) { s.global(0, bam.CnfgBits, 0x07FFF004); s.play(s.command(0, write(0, 1))) }, func(s *scene) { s.global(0, bam.CnfgBits, 0x0FFFF004); s.play(s.command(0, write(0, 1))) }},
 	{"BAM-CMD-012", bam.Config{}, func(s *scene) { s.play(s.command(0, elem{Command: 1, Addr: window, Data: dest & 0xFFFFFFFF})) }, func(s *scene) { s.play(s.command(0, write(0, 1))) }},
 	{"BAM-CMD-013", bam.Config{}, func(s *scene) { s.play(s.command(0, elem{Command: 1, Addr: window, Data: dest & 0xFFFFFFFF, Mask: 1})) }, func(s *scene) { s.play(s.command(0, elem{Command: 1, Addr: window, Data: dest & 0xFFFFFFFF})) }},
+	{"BAM-CMD-015", bam.Config{}, func(s *scene) { s.play(s.command(0, write(0, 1), elem{})) }, func(s *scene) { s.play(s.command(0, elem{Addr: window}, elem{Addr: 0x3000}, elem{Data: 1})) }},
 
 	{"BAM-LOCK-001", bam.Config{}, func(s *scene) { s.play(buf(data, 16, bam.FlagLOCK)) }, func(s *scene) { s.play(s.command(bam.FlagLOCK, write(0, 1))) }},
 	{"BAM-LOCK-002", bam.Config{}, func(s *scene) { s.play(s.command(bam.FlagLOCK|bam.FlagUNLOCK, write(0, 1))) }, func(s *scene) { s.play(s.command(bam.FlagLOCK, write(0, 1))) }},

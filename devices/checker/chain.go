@@ -33,6 +33,7 @@ type lock struct {
 	since uint64 // Seq
 	limit uint64
 	used  bool // GO since LOCK
+	ran   bool // an operation has begun since LOCK
 }
 
 // holds reports whether a side has the lock.

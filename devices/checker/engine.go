@@ -114,7 +114,14 @@ func (c *Checker) unfinished(ee uint8) bool {
 }
 
 func (c *Checker) opStart(e *trace.Event) {
-	c.op = op{running: true, ee: e.By.EE & (bam.MaxEEs - 1), input: -1, bytes: uint64(e.Size), limit: e.Seq + c.cfg.Patience}
+	ee := e.By.EE & (bam.MaxEEs - 1)
+	if c.holds(ee) {
+		if c.lock.ran {
+			c.report(lockShared, e, 0)
+		}
+		c.lock.ran = true
+	}
+	c.op = op{running: true, ee: ee, input: -1, bytes: uint64(e.Size), limit: e.Seq + c.cfg.Patience}
 	if e.Op != nil {
 		c.op.input = int8(e.Op.PipeSet * 2)
 	}

@@ -30,6 +30,7 @@ const (
 	cfgBeforeLock
 	cfgCut
 	statusOfOther
+	lockShared
 	statusEarly
 
 	inputMissing
@@ -78,6 +79,7 @@ var rules = [numRules]trace.Rule{
 	cfgBeforeLock: {ID: "QCE-LOCK-002", Title: "GO under the lock, but a part of the configuration was written before LOCK", Severity: trace.Error, Source: "datasheet §8.1 [D]", Driver: setupLock},
 	cfgCut:        {ID: "QCE-LOCK-003", Title: "UNLOCK between the configuration of an operation and its GO", Severity: trace.Error, Source: "datasheet §8.1 [D]", Driver: setupLock},
 	statusOfOther: {ID: "QCE-LOCK-004", Title: "STATUS is read after another side [EE in value] has used the engine: it tells of that one's operation", Severity: trace.Error, Source: "datasheet §8.5, §14 [C]", Driver: qceDone},
+	lockShared:    {ID: "QCE-LOCK-005", Title: "a second operation under one LOCK: the other sides wait for longer than a request takes", Severity: trace.Warning, Source: "datasheet §8 [I]", Driver: setupLock},
 	statusEarly:   {ID: "QCE-DONE-001", Title: "STATUS is read after an interrupt, before the operation has run: a completion was reported too early", Severity: trace.Error, Source: "datasheet §6.2, §16.1 [C]", Driver: "process_channel_irqs, vchan_cookie_complete"},
 
 	inputMissing:  {ID: "QCE-DATA-008", Title: "an operation waits for input [bytes that came in value] of which less than SEG_SIZE is queued: it hangs", Severity: trace.Error, Source: "datasheet §16.3 [C]", Driver: prepSGs},
