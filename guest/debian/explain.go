@@ -21,6 +21,10 @@ var causes = []cause{
 	{regexp.MustCompile(`(?i)NO_PUBKEY|public key is not available|Missing key|No good signature`), func(a *apt, _ string) string {
 		return fmt.Sprintf("the keys in %s are too old for %s: sudo apt-get update && sudo apt-get install debian-archive-keyring", filepath.Base(a.keyring), release)
 	}},
+	// A proxy's refusal, not the archive's: apt then finds no signature either.
+	{regexp.MustCompile(`Failed to fetch \S+ +(40[0-35-9]|4[1-9][0-9]|5[0-9][0-9]) `), func(a *apt, line string) string {
+		return fmt.Sprintf("the mirror %s or a proxy before it refuses, check apt's proxy or give another mirror with --debian-mirror URL: %s", a.mirrors.Archive, line)
+	}},
 	{regexp.MustCompile(`(?i)BADSIG|EXPKEYSIG|KEYEXPIRED|invalid signature|clearsigned file isn't valid|is not signed`), func(a *apt, line string) string {
 		return fmt.Sprintf("the package lists of %s are not signed as they must be: %s", a.mirrors.Archive, line)
 	}},

@@ -51,6 +51,7 @@ func Missing(list []Requirement) []string {
 type MissingError struct {
 	Packages []string
 	Reason   string // why they were not installed, if that was tried
+	NoLists  bool   // the machine has no package lists yet, as in a fresh container
 }
 
 func (e *MissingError) Error() string {
@@ -58,7 +59,11 @@ func (e *MissingError) Error() string {
 	if e.Reason != "" {
 		reason = " (" + e.Reason + ")"
 	}
-	return fmt.Sprintf("packages are missing%s, run: sudo apt-get install --no-install-recommends %s", reason, strings.Join(e.Packages, " "))
+	update := ""
+	if e.NoLists {
+		update = "sudo apt-get update && "
+	}
+	return fmt.Sprintf("packages are missing%s, run: %ssudo apt-get install --no-install-recommends %s", reason, update, strings.Join(e.Packages, " "))
 }
 
 // Need sees to it that the requirements are met: as root it installs the
@@ -72,13 +77,13 @@ func Need(ctx context.Context, p *progress.Printer, list []Requirement) error {
 		return fmt.Errorf("programs are missing, install what your distribution calls %s", strings.Join(missing, ", "))
 	}
 	if os.Geteuid() != 0 {
-		return &MissingError{Packages: missing}
+		return &MissingError{Packages: missing, NoLists: !haveLists()}
 	}
 	if err := install(ctx, p, missing); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return &MissingError{Packages: missing, Reason: err.Error()}
+		return &MissingError{Packages: missing, Reason: err.Error(), NoLists: !haveLists()}
 	}
 	if still := Missing(list); len(still) > 0 {
 		return &MissingError{Packages: still, Reason: "apt-get has installed them, but they are not found"}
@@ -86,10 +91,16 @@ func Need(ctx context.Context, p *progress.Printer, list []Requirement) error {
 	return nil
 }
 
+// haveLists reports whether the machine's apt knows any package.
+func haveLists() bool {
+	lists, _ := filepath.Glob("/var/lib/apt/lists/*_Packages*")
+	return len(lists) > 0
+}
+
 func install(ctx context.Context, p *progress.Printer, packages []string) (err error) {
 	step := p.Begin("Installing %s", strings.Join(packages, " "))
 	defer func() { step.End(err) }()
-	if lists, _ := filepath.Glob("/var/lib/apt/lists/*_Packages*"); len(lists) == 0 {
+	if !haveLists() {
 		step.Note("fetching the package lists")
 		if err := system(ctx, "update", "-q"); err != nil {
 			return err

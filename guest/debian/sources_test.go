@@ -9,7 +9,10 @@ import (
 )
 
 func TestReadSources(t *testing.T) {
-	const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+	const (
+		keyring    = "/usr/share/keyrings/debian-archive-keyring.gpg"
+		newKeyring = "/usr/share/keyrings/debian-archive-keyring.pgp" // Debian 13's
+	)
 	tests := []struct {
 		etc  string
 		want []entry
@@ -25,6 +28,11 @@ func TestReadSources(t *testing.T) {
 			{"http://mirror.example/debian/", "trixie", []string{"main", "contrib"}, keyring},
 			{"http://mirror.example/debian", "trixie-updates", []string{"main"}, ""},
 			{"http://mirror.example/security", "trixie-security", []string{"main"}, ""},
+		}},
+		{"testdata/etc-trixie", []entry{
+			{"http://mirror.example/debian", "trixie", []string{"main"}, newKeyring},
+			{"http://mirror.example/debian", "trixie-updates", []string{"main"}, newKeyring},
+			{"http://mirror.example/debian-security", "trixie-security", []string{"main"}, newKeyring},
 		}},
 		{"testdata/none", nil},
 	}
@@ -48,6 +56,8 @@ func TestPickMirrors(t *testing.T) {
 			mirrors{Archive: "http://mirror.example/debian", Security: "http://security.example/debian-security"}, nil},
 		{"one-line", readSources(os.DirFS("testdata/etc-oneline")),
 			mirrors{Archive: "http://mirror.example/debian", Security: "http://mirror.example/security"}, nil},
+		{"Debian 13", readSources(os.DirFS("testdata/etc-trixie")),
+			mirrors{Archive: "http://mirror.example/debian", Security: "http://mirror.example/debian-security"}, nil},
 		{"a vendor first", []entry{
 			{"https://vendor.example/debian/12/prod", "bookworm", main, "/etc/apt/keyrings/vendor.gpg"},
 			{"http://mirror.example/debian", "bookworm", main, ""},

@@ -141,4 +141,8 @@ func TestMissing(t *testing.T) {
 	if !strings.HasSuffix(e.Error(), "sudo apt-get install --no-install-recommends x y") || !slices.Equal(e.Packages, Missing(list)) {
 		t.Error(e)
 	}
+	e.NoLists = true
+	if !strings.HasSuffix(e.Error(), "run: sudo apt-get update && sudo apt-get install --no-install-recommends x y") {
+		t.Error(e)
+	}
 }
