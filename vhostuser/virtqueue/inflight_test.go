@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/qcemu/qcemu/devices/bus"
 	"github.com/qcemu/qcemu/vhostuser/vhosttest"
 	"github.com/qcemu/qcemu/vhostuser/virtqueue"
 )
@@ -15,13 +16,50 @@ import (
 // memory and to its own, while chains are in flight. The next device must use
 // each chain once, and in order.
 func TestKilled(t *testing.T) {
+	atEach(t, func(cut int, device func(virtqueue.Memory, bus.Memory) error, ram *vhosttest.RAM, store []byte) (done bool) {
+		defer func() {
+			if e := recover(); e != nil {
+				if _, ok := e.(killed); !ok {
+					panic(e)
+				}
+			}
+		}()
+		if err := device(memory{ram: ram, cut: &cut, base: guestBase}, kept{store, &cut}); err != nil {
+			t.Fatal(err)
+		}
+		return true
+	})
+}
+
+// TestUnreachable takes the memory away at each access in turn, and again from the
+// device that comes after: the ring breaks, and when it is set up again there is
+// nothing lost either.
+func TestUnreachable(t *testing.T) {
+	atEach(t, func(cut int, device func(virtqueue.Memory, bus.Memory) error, ram *vhosttest.RAM, store []byte) (done bool) {
+		for life := range 2 {
+			gone := &countdown{left: cut}
+			err := device(fading{memory{ram: ram, base: guestBase}, gone}, fadingStore{kept{b: store}, gone})
+			if gone.reached != (err != nil) {
+				t.Errorf("cut %d: memory is gone: %v, error: %v", cut, gone.reached, err)
+			}
+			if err == nil {
+				return life == 0
+			}
+		}
+		return false
+	})
+}
+
+// atEach lets one device of each kind begin and be cut off at a place, and another
+// one end, until first reports that there was nothing left to cut.
+func atEach(t *testing.T, first func(cut int, device func(virtqueue.Memory, bus.Memory) error, ram *vhosttest.RAM, store []byte) (done bool)) {
 	for _, k := range kinds {
 		for _, pending := range []int{1, 3} {
 			t.Run(fmt.Sprintf("%v,pending=%d", k, pending), func(t *testing.T) {
 				for cut := 0; ; cut++ {
-					if done := killAt(t, k, cut, pending); done {
+					if done := cutAt(t, k, cut, pending, first); done {
 						if cut < 10 {
-							t.Errorf("only %d writes", cut)
+							t.Errorf("only %d places", cut)
 						}
 						return
 					}
@@ -31,19 +69,19 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// killAt runs a device that dies at its cut-th write, then another one. It
+// cutAt runs a device that comes to an end at a place, then another one. It
 // reports whether the first had nothing left to do before.
-func killAt(t *testing.T, k kind, cut, pending int) (done bool) {
+func cutAt(t *testing.T, k kind, cut, pending int, first func(int, func(virtqueue.Memory, bus.Memory) error, *vhosttest.RAM, []byte) bool) (done bool) {
 	t.Helper()
 	const chains = 6
 	ram := newRAM(t)
 	d := k.driver(ram)
-	store := kept{b: make([]byte, virtqueue.InflightSize(k.packed, k.size))}
+	store := make([]byte, virtqueue.InflightSize(k.packed, k.size))
 	var want, got []uint16
 	added := 0
 	feed := func() {
-		for added < chains && added-len(got) < min(4, int(k.size)-1) {
-			want = append(want, d.Add([]vhosttest.Buffer{ram.Put([]byte{byte(added)})}, nil, k.indirect))
+		for added < chains && added-len(got) < min(4, int(k.size)/2) {
+			want = append(want, d.Add([]vhosttest.Buffer{ram.Put([]byte{byte(added)}), ram.Put([]byte("more"))}, nil, k.indirect))
 			added++
 			d.Publish()
 		}
@@ -55,32 +93,27 @@ func killAt(t *testing.T, k kind, cut, pending int) (done bool) {
 				return
 			}
 			if written != uint32(len(got)) {
-				t.Errorf("killed at write %d: chain %d was used as the %d., it is the %d.", cut, id, len(got), written)
+				t.Errorf("cut %d: chain %d was used as the %d., it is the %d.", cut, id, len(got), written)
 			}
 			got = append(got, id)
 		}
 	}
 	feed()
-	countdown := cut
 	base := d.Base()
-	func() {
-		defer func() {
-			if e := recover(); e != nil {
-				if _, ok := e.(killed); !ok {
-					panic(e)
-				}
-				done = false
-			}
-		}()
-		done = true
-		run(t, k, ram, d, store, &countdown, pending, base, func() { collect(); feed() })
-	}()
+	device := func(mem virtqueue.Memory, store bus.Memory) error {
+		c := k.config(d)
+		c.Inflight, c.Base = store, base
+		return run(mem, c, pending, func() { collect(); feed() })
+	}
+	done = first(cut, device, ram, store)
 	collect()
 	feed()
-	run(t, k, ram, d, store, nil, pending, base, func() { collect(); feed() })
+	if err := device(memory{ram: ram, base: guestBase}, kept{b: store}); err != nil {
+		t.Fatalf("cut %d: the next device: %v", cut, err)
+	}
 	collect()
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Fatalf("killed at write %d: chains (-added +used):\n%s", cut, diff)
+		t.Fatalf("cut %d: chains (-added +used):\n%s", cut, diff)
 	}
 	return done
 }
@@ -88,23 +121,18 @@ func killAt(t *testing.T, k kind, cut, pending int) (done bool) {
 // run is a device that holds up to pending chains and uses them in order. It
 // tells by the length of a used chain which one it was. For a split ring only
 // the used ring tells where to begin; for a packed one the in-flight memory.
-func run(t *testing.T, k kind, ram *vhosttest.RAM, d vhosttest.Driver, store kept, cut *int, pending int, base uint32, idle func()) {
-	t.Helper()
-	store.cut = cut
-	mem := memory{ram: ram, cut: cut, base: guestBase}
-	c := k.config(d)
-	c.Inflight, c.Base = store, base
+func run(mem virtqueue.Memory, c virtqueue.Config, pending int, idle func()) error {
 	r, err := virtqueue.New(mem, c)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	var held []*virtqueue.Chain
 	for {
 		for len(held) < pending {
-			chain := virtqueue.NewChain(k.size)
+			chain := virtqueue.NewChain(c.Size)
 			ok, err := r.Next(chain)
 			if err != nil {
-				t.Fatal(err)
+				return err
 			}
 			if !ok {
 				break
@@ -112,65 +140,139 @@ func run(t *testing.T, k kind, ram *vhosttest.RAM, d vhosttest.Driver, store kep
 			held = append(held, chain)
 		}
 		if len(held) == 0 {
-			if more, err := r.Idle(); err != nil {
-				t.Fatal(err)
-			} else if !more {
-				return
+			if more, err := r.Idle(); err != nil || !more {
+				return err
 			}
 			continue
 		}
 		b := []byte{0}
 		v, _ := all(held[0].Out)
 		if err := v.Read(mem, 0, b); err != nil {
-			t.Fatal(err)
+			return err
 		}
 		if err := r.Use(held[0], uint32(b[0])); err != nil {
-			t.Fatal(err)
+			return err
 		}
 		held = slices.Delete(held, 0, 1)
 		idle()
 	}
 }
 
-// TestHostileInflight has in-flight memory that a peer has tampered with: an
-// error or a ring, never a crash.
-func TestHostileInflight(t *testing.T) {
-	for _, k := range []kind{{size: 8}, {size: 8, packed: true}} {
-		ram := newRAM(t)
-		d := k.driver(ram)
-		size := virtqueue.InflightSize(k.packed, k.size)
-		good := kept{b: make([]byte, size)}
-		c := k.config(d)
-		c.Inflight = good
-		mem := memory{ram: ram, base: guestBase}
-		r, err := virtqueue.New(mem, c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		chain := virtqueue.NewChain(k.size)
-		for range 3 {
-			d.Add([]vhosttest.Buffer{ram.Put([]byte{1})}, nil, false)
-		}
-		d.Publish()
-		for range 3 {
-			if ok, err := r.Next(chain); !ok || err != nil {
-				t.Fatal(ok, err)
+// TestReturned: a chain that is given back comes again, in its place, to the same
+// device and to the next.
+func TestReturned(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.String(), func(t *testing.T) {
+			ram := newRAM(t)
+			d := k.driver(ram)
+			mem := memory{ram: ram, base: guestBase}
+			c := k.config(d)
+			c.Inflight = kept{b: make([]byte, virtqueue.InflightSize(k.packed, k.size))}
+			var ids []uint16
+			for range 3 {
+				ids = append(ids, d.Add([]vhosttest.Buffer{ram.Put([]byte{1})}, nil, k.indirect))
 			}
-		}
-		for at := range size {
-			for _, v := range []byte{0, 1, 7, 8, 0x7f, 0xff} {
-				bad := kept{b: slices.Clone(good.b)}
-				bad.b[at] = v
-				c.Inflight = bad
+			d.Publish()
+			chain := virtqueue.NewChain(k.size)
+			for life := range 3 { // the first device takes the chains from the ring, the next from what was in flight
 				r, err := virtqueue.New(mem, c)
 				if err != nil {
-					continue
+					t.Fatal(err)
 				}
-				for range 20 {
+				next := func() {
 					if ok, err := r.Next(chain); err != nil || !ok {
-						break
+						t.Fatalf("life %d: %v %v", life, ok, err)
 					}
-					r.Use(chain, 0)
+				}
+				if next(); life < 2 {
+					next()
+				}
+				for range 3 {
+					if err := r.Return(chain); err != nil {
+						t.Fatal(err)
+					}
+					if more, err := r.Idle(); err != nil || !more {
+						t.Errorf("life %d: idle with a chain that was given back: %v %v", life, more, err)
+					}
+					next()
+				}
+				if life == 0 {
+					if err := r.Return(chain); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if life == 2 {
+					for range ids {
+						if err := r.Use(chain, 0); err != nil {
+							t.Fatal(err)
+						}
+						r.Next(chain)
+					}
+				}
+			}
+			var used []uint16
+			for id, _, ok := d.Used(); ok; id, _, ok = d.Used() {
+				used = append(used, id)
+			}
+			if diff := cmp.Diff(ids, used); diff != "" {
+				t.Errorf("chains (-added +used):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestHostileInflight has in-flight memory that a peer has tampered with, also
+// while a used chain was not noted yet: an error or a ring, never a crash.
+func TestHostileInflight(t *testing.T) {
+	for _, k := range []kind{{size: 8}, {size: 8, packed: true}} {
+		for _, behind := range []bool{false, true} {
+			ram := newRAM(t)
+			d := k.driver(ram)
+			size := virtqueue.InflightSize(k.packed, k.size)
+			good := kept{b: make([]byte, size)}
+			c := k.config(d)
+			c.Inflight = good
+			mem := memory{ram: ram, base: guestBase}
+			r, err := virtqueue.New(mem, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			chain := virtqueue.NewChain(k.size)
+			for range 3 {
+				d.Add([]vhosttest.Buffer{ram.Put([]byte{1})}, nil, false)
+			}
+			d.Publish()
+			next := func() {
+				if ok, err := r.Next(chain); !ok || err != nil {
+					t.Fatal(ok, err)
+				}
+			}
+			next()
+			if behind {
+				before := slices.Clone(good.b)
+				if err := r.Use(chain, 0); err != nil {
+					t.Fatal(err)
+				}
+				copy(good.b, before)
+			} else {
+				next()
+				next()
+			}
+			for at := range size {
+				for _, v := range []byte{0, 1, 7, 8, 0x7f, 0xff} {
+					bad := kept{b: slices.Clone(good.b)}
+					bad.b[at] = v
+					c.Inflight = bad
+					r, err := virtqueue.New(mem, c)
+					if err != nil {
+						continue
+					}
+					for range 20 {
+						if ok, err := r.Next(chain); err != nil || !ok {
+							break
+						}
+						r.Use(chain, 0)
+					}
 				}
 			}
 		}

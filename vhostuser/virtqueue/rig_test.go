@@ -75,6 +75,62 @@ func (k kept) Write(addr uint64, p []byte) error {
 	return nil
 }
 
+// countdown is the number of accesses after which memory cannot be reached.
+type countdown struct {
+	left    int
+	reached bool
+}
+
+func (c *countdown) check() error {
+	if c.left == 0 {
+		c.reached = true
+		return &bus.Fault{Reason: bus.Unmapped}
+	}
+	c.left--
+	return nil
+}
+
+// fading is guest memory that is taken away at some access, fadingStore the
+// memory that outlives the process.
+type (
+	fading struct {
+		memory
+		gone *countdown
+	}
+	fadingStore struct {
+		kept
+		gone *countdown
+	}
+)
+
+func (f fading) Read(addr uint64, p []byte) error {
+	if err := f.gone.check(); err != nil {
+		return err
+	}
+	return f.memory.Read(addr, p)
+}
+
+func (f fading) Write(addr uint64, p []byte) error {
+	if err := f.gone.check(); err != nil {
+		return err
+	}
+	return f.memory.Write(addr, p)
+}
+
+func (f fadingStore) Read(addr uint64, p []byte) error {
+	if err := f.gone.check(); err != nil {
+		return err
+	}
+	return f.kept.Read(addr, p)
+}
+
+func (f fadingStore) Write(addr uint64, p []byte) error {
+	if err := f.gone.check(); err != nil {
+		return err
+	}
+	return f.kept.Write(addr, p)
+}
+
 // kind is a kind of ring.
 type kind struct {
 	packed, eventIdx, indirect bool

@@ -489,7 +489,7 @@ func TestBrokenSplit(t *testing.T) {
 			s.Descriptor(at, i, ok, vhosttest.Next, i+1)
 		}
 	}))
-	broken(t, "more than 4 GiB", k, "buffer is not in the guest's memory", one(vhosttest.Buffer{Addr: guestBase, Len: ^uint32(0)}, 0, 0))
+	broken(t, "buffer of 4 GiB", k, "buffer is not in the guest's memory", one(vhosttest.Buffer{Addr: guestBase, Len: ^uint32(0)}, 0, 0))
 }
 
 func TestBrokenPacked(t *testing.T) {
