@@ -122,7 +122,7 @@ func (g *Guest) findQEMU(ctx context.Context, client *debian.Client) (*vm.QEMU, 
 	}
 	var unfit *vm.UnfitError
 	if errors.As(err, &unfit) {
-		g.Config.Progress.Printf("  %v: taking Debian's instead", unfit)
+		g.Config.Progress.Printf("  %v: taking the one from Debian's backports instead", unfit)
 	}
 	tree, err := client.QEMU(ctx)
 	if err != nil {
