@@ -130,6 +130,10 @@ func (c *Checker) fetch(e *trace.Event) {
 	}
 	command := e.Flags&bam.FlagCMD != 0
 	p.unlocks = command && e.Flags&bam.FlagUNLOCK != 0
+	if s := &c.sides[p.ee]; p.unlocks && s.bare && !p.bare && !c.holds(p.ee) {
+		s.bare = false
+		c.report(unlockAlone, e, 0)
+	}
 	if p.data && command {
 		if p.unlocks {
 			c.report(unlockNoNWD, e, 0)

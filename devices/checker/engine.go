@@ -18,6 +18,7 @@ type side struct {
 	ended   uint64 // Seq of the end of its last operation, 0 once STATUS was read
 	touched uint64 // Seq of its last write to the engine
 
+	bare     bool   // its last operation was started by a command, without its lock
 	accesses uint64 // of its processor to the block
 }
 
@@ -115,6 +116,7 @@ func (c *Checker) unfinished(ee uint8) bool {
 
 func (c *Checker) opStart(e *trace.Event) {
 	ee := e.By.EE & (bam.MaxEEs - 1)
+	c.sides[ee].bare = e.By.Via == trace.Command && !c.holds(ee)
 	if c.holds(ee) {
 		if c.lock.ran {
 			c.report(lockShared, e, 0)

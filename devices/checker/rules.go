@@ -13,6 +13,7 @@ const (
 	lockLost
 	lockTooLong
 	lockAtEnd
+	unlockAlone
 
 	cmdBehindData
 	chainSilent
@@ -62,6 +63,7 @@ var rules = [numRules]trace.Rule{
 	lockLost:      {ID: "BAM-LOCK-016", Title: "a chain without LOCK after a reset of the pipe has lost its lock", Severity: trace.Error, Source: "datasheet §8, §24 quirk 9 [C]", Driver: "bam_dma_terminate_all, bam_release_lock (our series): lock state not cleared"},
 	lockTooLong:   {ID: "BAM-LOCK-017", Title: "the lock is held for [value] events, far longer than any request takes", Severity: trace.Warning, Source: "datasheet §8 [I]", Driver: setupLock},
 	lockAtEnd:     {ID: "BAM-LOCK-018", Title: "the lock is still held at the end", Severity: trace.Error, Source: "datasheet §8.2 [D]", Driver: setupLock},
+	unlockAlone:   {ID: "BAM-LOCK-019", Title: "UNLOCK behind an operation that ran without the lock: its LOCK is missing", Severity: trace.Error, Source: "datasheet §8.1 [D]", Driver: setupLock},
 
 	cmdBehindData: {ID: "BAM-DESC-006", Title: "a command descriptor behind a data descriptor without NWD: it can reach the engine while it works", Severity: trace.Error, Source: "datasheet §5.3 [D]", Driver: prepSGs},
 	chainSilent:   {ID: "BAM-CHAIN-001", Title: "the last published descriptor has neither INT nor EOT: nobody learns that it is done", Severity: trace.Warning, Source: "datasheet §5.3, §6.2 [D]", Driver: startDMA},
