@@ -307,7 +307,9 @@ func TestRefused(t *testing.T) {
 		{"GCM not built in", small, set(gcmReq, qce.ConfigReg, 0xe022b), 0, qce.InvalidAlgoCfg},
 		{"pipe set not there", small, cbcReq, qce.PipeActiveErr, 0},
 		{"hardware key not fused", ideal, set(cbcReq, qce.EncrSegCfg, 0x442|1<<14), 0, qce.HWKeyUsageErr | qce.KeyErr},
+		{"hardware key of a MAC not fused", ideal, set(hmacReq, qce.AuthSegCfg, 0x30241|1<<18), 0, qce.HWKeyUsageErr | qce.KeyErr},
 		{"pipe key", ideal, set(cbcReq, qce.EncrSegCfg, 0x442|1<<15), 0, qce.PipeKeyUsageErr | qce.KeyErr},
+		{"pipe key of a MAC", ideal, set(hmacReq, qce.AuthSegCfg, 0x30241|1<<19), 0, qce.PipeKeyUsageErr | qce.KeyErr},
 	}
 	for _, tt := range tests {
 		f := feeder(tt.cfg, nil)
@@ -463,6 +465,16 @@ func TestHardwareKeys(t *testing.T) {
 		want.Key = key[:]
 		if d := cmp.Diff(feeder(ideal, nil).Run(want), f.Move(data)); d != "" {
 			t.Errorf("%s: %s", qce.Name(off), d)
+		}
+
+		f = feeder(cfg, nil)
+		w = set(hmacReq, qce.AuthSegCfg, 0x30241|1<<18).Writes(2)
+		w[len(w)-1].Off = off
+		f.Set(w...)
+		mac := hmacReq
+		mac.Key = key[:]
+		if d := cmp.Diff(feeder(ideal, nil).Run(mac), f.Move(data)); d != "" {
+			t.Errorf("%s of a MAC: %s", qce.Name(off), d)
 		}
 	}
 }

@@ -3,9 +3,12 @@ package record
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -99,6 +102,61 @@ func TestDamage(t *testing.T) {
 		var damaged *DamagedError
 		if !errors.As(err, &damaged) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestSenseless has files that are whole and whose checksums are right, and which
+// no recorder writes.
+func TestSenseless(t *testing.T) {
+	whole := runLinux(t, model.Config{SoC: "sdm845"}, 1).file
+	head, _ := recordsOf(t, whole)
+	pack := func(typ byte, raw string) []byte {
+		p, err := newPacker().pack(typ, []byte(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Clone(p)
+	}
+	start := append([]byte(magic), version)
+	header := func(text string) []byte { return slices.Concat(start, pack(headChunk, text)) }
+	// stored is a chunk that says of itself that it is compressed.
+	stored := func(raw uint64, bytes ...byte) []byte {
+		h := binary.AppendUvarint(binary.AppendUvarint([]byte{dataChunk}, raw), uint64(len(bytes)))
+		sum := crc32.Update(crc32.Checksum(h, castagnoli), castagnoli, bytes)
+		return slices.Concat(head, binary.LittleEndian.AppendUint32(h, sum), bytes)
+	}
+	records := func(b ...byte) []byte { return slices.Concat(head, pack(dataChunk, string(b))) }
+	for name, c := range map[string]struct {
+		file []byte
+		want string
+	}{
+		"no header":                 {slices.Concat(start, pack(dataChunk, "{}")), "does not begin with a header"},
+		"a header that is too long": {header(strings.Repeat(" ", maxHead+1)), "does not begin with a header"},
+		"a header that is text":     {header("hello"), "header: invalid character"},
+		"a header without a chip":   {header("{}"), "header: "},
+		"an oracle of any length":   {header(`{"config":{"soc":"sdm845","oracle":1073741824}}`), "oracle: the limit must be"},
+		"a buffer of any length":    {header(`{"config":{"soc":"sdm845","timing":{"buffer":1073741824}}}`), "timing: the engine's buffer"},
+		"an unknown chunk":          {slices.Concat(head, pack('?', "x")), `no chunk of type '?'`},
+		"an end that is text":       {slices.Concat(head, pack(tailChunk, "hello")), "the recording's end: invalid character"},
+		"something behind the end":  {slices.Concat(whole, pack(dataChunk, string(byte(endRec)))), "goes on behind its end"},
+		"a length without end":      {slices.Concat(head, []byte{dataChunk}, bytes.Repeat([]byte{0x80}, 11)), "its length is no number"},
+		"a length of 4 GiB":         {slices.Concat(head, binary.AppendUvarint([]byte{dataChunk}, 1<<32), []byte{0}), "its length is impossible"},
+		"what does not decompress":  {stored(100, 0xff, 0xff), "it does not decompress"},
+		"what decompresses to less": {stored(100, 0x01, 0, 0, 0xff, 0xff), "it does not decompress"},
+		"an unknown record":         {records(0xf), "no record of kind 15"},
+		"an EE that is not there":   {records(byte(resetRec)|otherEE, 99), "no execution environment 99"},
+		"an access of no byte":      {records(byte(readRec)|otherSize, 0, 0), "an access of 0 bytes at 0x0"},
+		"an access of nine bytes":   {records(byte(readRec)|otherSize, 9, 0), "an access of 9 bytes at 0x0"},
+		"a suite of a long name":    {records(byte(suiteRec), 0xff, 0x7f), "a suite's name is too long"},
+		"a fetch of 2 MiB":          {records(byte(fetchRec), 0, 0x80, 0x80, 0x80, 1, 0), "is longer than any"},
+		"a record cut off":          {records(byte(writeRec), 0x80), "a record is cut off"},
+		"a size cut off":            {records(byte(writeRec) | otherSize), "a record is cut off"},
+		"a fault cut off":           {records(byte(faultRec), 0, 4, 0), "a record is cut off"},
+	} {
+		_, err := tryReplay(c.file)
+		if _, ok := errors.AsType[*DamagedError](err); !ok || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
 }
