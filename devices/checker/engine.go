@@ -11,6 +11,7 @@ type side struct {
 	guarded uint32 // register writes since its last GO that were made under its lock
 	naked   uint32 // and those that were not
 	first   uint64 // Seq of the first of them
+	early   early  // the first of them
 	accused bool   // of configuring without the lock, since its last GO
 	line    bool   // level of its interrupt line
 	served  bool   // has cleared an interrupt since it last read STATUS
@@ -20,6 +21,12 @@ type side struct {
 
 	bare     bool   // its last operation was started by a command, without its lock
 	accesses uint64 // of its processor to the block
+}
+
+// early is a register write that came before LOCK.
+type early struct {
+	by  trace.Master
+	off uint32
 }
 
 // op is the operation that runs.
@@ -47,7 +54,7 @@ func (c *Checker) engineWrite(e *trace.Event) {
 	}
 	if e.Off == qce.GoProc || e.Off == qce.GoProcQCKey || e.Off == qce.GoProcOEMKey {
 		if own && s.naked != 0 {
-			c.report(cfgBeforeLock, e, e.Value)
+			c.beforeLock(s, e)
 		}
 		if own {
 			c.lock.used = true
@@ -59,12 +66,21 @@ func (c *Checker) engineWrite(e *trace.Event) {
 	case c.op.running && c.op.ee == ee: // a mistake, and no beginning of the next request
 	case !own:
 		if s.naked == 0 {
-			s.first = e.Seq
+			s.first, s.early = e.Seq, early{e.By, e.Off}
 		}
 		s.naked++
 	case uint8(e.By.Pipe) >= bam.MaxPipes || !c.pipes[e.By.Pipe].unlocks: // else it parks the engine
 		s.guarded++
 	}
+}
+
+// beforeLock reports the first register of an operation's configuration that was
+// written before LOCK. e is its GO.
+func (c *Checker) beforeLock(s *side, e *trace.Event) {
+	c.ev = *e
+	c.ev.Kind, c.ev.Rule, c.ev.Op = trace.Anomaly, &rules[cfgBeforeLock], nil
+	c.ev.By, c.ev.Off, c.ev.Value = s.early.by, s.early.off, uint64(s.naked)
+	c.out.Emit(&c.ev)
 }
 
 // contested reports whether a side other than ee uses the engine, has used it

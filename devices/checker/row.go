@@ -46,7 +46,7 @@ func (c *Checker) EmitRow(r *trace.Row) {
 		s.guarded += n
 	default:
 		if s.naked == 0 {
-			s.first = r.Seq + write
+			s.first, s.early = r.Seq+write, early{r.By, r.Writes[0].Off}
 		}
 		s.naked += n
 	}

@@ -78,7 +78,7 @@ var rules = [numRules]trace.Rule{
 	pollForever:  {ID: "BAM-POLL-001", Title: "a register was read [value] times in a row while nothing in the block can change it", Severity: trace.Error, Source: "datasheet §16.3, §19 [C]", Driver: ""},
 
 	cfgContested:  {ID: "QCE-LOCK-001", Title: "the engine is configured without the lock while another side uses or waits for it", Severity: trace.Error, Source: "datasheet §8, §11 [D]", Driver: setupRegs + " (MMIO, or a chain without LOCK)"},
-	cfgBeforeLock: {ID: "QCE-LOCK-002", Title: "GO under the lock, but a part of the configuration was written before LOCK", Severity: trace.Error, Source: "datasheet §8.1 [D]", Driver: setupLock},
+	cfgBeforeLock: {ID: "QCE-LOCK-002", Title: "GO under the lock, but [value] registers of its configuration, this one first, were written before LOCK", Severity: trace.Error, Source: "datasheet §8.1 [D]", Driver: setupRegs + " (MMIO, or a chain before LOCK)"},
 	cfgCut:        {ID: "QCE-LOCK-003", Title: "UNLOCK between the configuration of an operation and its GO", Severity: trace.Error, Source: "datasheet §8.1 [D]", Driver: setupLock},
 	statusOfOther: {ID: "QCE-LOCK-004", Title: "STATUS is read after another side [EE in value] has used the engine: it tells of that one's operation", Severity: trace.Error, Source: "datasheet §8.5, §14 [C]", Driver: qceDone},
 	lockShared:    {ID: "QCE-LOCK-005", Title: "a second operation under one LOCK: the other sides wait for longer than a request takes", Severity: trace.Warning, Source: "datasheet §8 [I]", Driver: setupLock},
