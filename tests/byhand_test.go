@@ -59,7 +59,7 @@ func open(t *testing.T, cmd *exec.Cmd) *terminal {
 // expect waits for words and returns what came up to their end.
 func (c *terminal) expect(words string) string {
 	c.t.Helper()
-	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(10 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		gone := false
 		select {
 		case <-c.ended:

@@ -22,7 +22,7 @@ var qcemu string
 
 // patience is how long anything may take that is over in a moment unless it
 // hangs.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
