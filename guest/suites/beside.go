@@ -95,7 +95,7 @@ func besideTcrypt(ctx context.Context, p *phaseRun, l *load) report.Case {
 const (
 	driverDir  = "/sys/bus/platform/drivers"
 	restPeriod = 300 * time.Millisecond // of load between two changes
-	backWithin = 30 * time.Second
+	backWithin = 3 * time.Minute
 	changes    = 3 // at least
 )
 

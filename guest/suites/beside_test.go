@@ -42,11 +42,20 @@ func (k *heldKernel) UnloadModule(name string) error {
 }
 
 func (k *heldKernel) LoadModule(name string, _ ...string) error {
-	time.Sleep(5 * time.Millisecond) // in which somebody wants to open something
+	for end := time.Now().Add(time.Minute); !k.missed() && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.loaded[name] = true
 	return nil
+}
+
+// missed reports whether somebody has wanted to open what was not there.
+func (k *heldKernel) missed() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.gone > 0
 }
 
 func (k *heldKernel) openOne(EngineAlgorithm, *draws) (client, error) {
@@ -85,7 +94,7 @@ func loadOf(t *testing.T, phase job.Phase, k Kernel, open func(EngineAlgorithm, 
 			cases[e.Case.Name] = *e.Case
 		}
 	}
-	p := &phaseRun{env: env, phase: phase, hang: time.Second, perOpen: perClient, open: open, write: func(string, string) error { return nil }}
+	p := &phaseRun{env: env, phase: phase, hang: time.Minute, perOpen: perClient, open: open, write: func(string, string) error { return nil }}
 	a, ok := AlgorithmByDriver("cbc-aes-qce")
 	if !ok {
 		t.Fatal("no cbc-aes-qce")

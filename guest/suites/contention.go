@@ -48,7 +48,7 @@ func runPhase(ctx context.Context, env *Env, phase job.Phase) error {
 	if err != nil {
 		return err
 	}
-	p := &phaseRun{env: env, phase: phase, open: openClient, perOpen: perClient, write: writeSysfs, hang: hangAfter, since: since}
+	p := &phaseRun{env: env, phase: phase, open: openClient, perOpen: perClient, write: writeSysfs, hang: hangLimit(phase.Expected), since: since}
 	masked := false
 	for _, a := range algs {
 		_, present := byDriver(registered, a.Driver)
@@ -89,10 +89,24 @@ func phaseTarget(p job.Phase) target {
 
 func writeSysfs(name, value string) error { return os.WriteFile(name, []byte(value), 0) }
 
-// hangAfter is how long the engine may serve nobody before the requests that
-// wait for it are given up. It is far longer than any request takes, even on a
-// busy machine.
-const hangAfter = 10 * time.Second
+// How long the engine may serve nobody before the requests that wait for it are
+// given up: far longer than any request takes, even on a machine that stands still
+// for a while, unless a hang is what is expected.
+const (
+	hangAfter    = time.Minute
+	hangExpected = 10 * time.Second
+	hangInCrash  = 30 * time.Second // where the kernel is expected to die
+)
+
+func hangLimit(e job.Expected) time.Duration {
+	switch {
+	case e.Crash != "":
+		return hangInCrash
+	case e.Hung != "":
+		return hangExpected
+	}
+	return hangAfter
+}
 
 // phaseRun is one run of a phase.
 type phaseRun struct {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -42,7 +43,7 @@ func loaded(t *testing.T, phase job.Phase, do map[string]func() ([]byte, error))
 			cases[e.Case.Name] = *e.Case
 		}
 	}
-	p := &phaseRun{env: env, phase: phase, hang: 300 * time.Millisecond, perOpen: perClient,
+	p := &phaseRun{env: env, phase: phase, hang: time.Minute, perOpen: perClient,
 		open: func(a EngineAlgorithm, _ *draws) (client, error) { return fakeClient{do[a.Driver]}, nil }}
 	for _, a := range EngineAlgorithms() {
 		if do[a.Driver] != nil {
@@ -56,8 +57,7 @@ func right() ([]byte, error) { return []byte{1, 2, 3}, nil }
 func wrong() ([]byte, error) { return []byte{1, 9, 3}, nil }
 
 func TestLoad(t *testing.T) {
-	release := make(chan bool)
-	defer close(release)
+	var release chan bool
 	hangs := func() ([]byte, error) { <-release; return nil, nil }
 	fails := func() ([]byte, error) { return nil, errors.New("no such luck") }
 	for name, tt := range map[string]struct {
@@ -81,17 +81,19 @@ func TestLoad(t *testing.T) {
 		"nothing known beside": {job.Phase{Requests: 90, Threads: 3, Beside: "dancing"}, map[string]func() ([]byte, error){"cbc-aes-qce": right},
 			map[string]report.Status{"requests/cbc-aes-qce": report.Fail}},
 	} {
-		t.Run(name, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			release = make(chan bool)
+			defer close(release)
 			cases, err := loaded(t, tt.phase, tt.do)
 			if (err != nil) != (tt.phase.Beside != "") {
-				t.Error(err)
+				t.Errorf("%s: %v", name, err)
 			}
 			got := map[string]report.Status{}
 			for name, c := range cases {
 				got[name] = c.Status
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Error(diff)
+				t.Errorf("%s: %s", name, diff)
 			}
 		})
 	}

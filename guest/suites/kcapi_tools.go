@@ -22,7 +22,7 @@ const (
 )
 
 // toolTimeout is generous: a hung driver is told apart by it, not a slow one.
-const toolTimeout = 60 * time.Second
+const toolTimeout = 3 * time.Minute
 
 // tool runs one of the tools and returns what it wrote to its output.
 func (r *kcapiRun) tool(stdin []byte, args ...string) ([]byte, error) {

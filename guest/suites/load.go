@@ -21,6 +21,7 @@ const (
 	perClient   = 16 // requests with one key
 	watchLoad   = 100 * time.Millisecond
 	maxFailures = 20 // in a row, of one thread: it gives up
+	restAtMost  = 4  // of a thread in a thin load, in times of what it had an algorithm open for
 )
 
 // requestCount is what came of an algorithm's requests.
@@ -57,7 +58,7 @@ type load struct {
 	left atomic.Int64 // requests to begin
 	more atomic.Bool  // go on beyond them: what happens beside is not through
 	ends atomic.Int64 // requests that have ended
-	thin atomic.Bool  // one request for each opening, and a rest
+	thin atomic.Bool  // one request for each opening, and a rest of up to restAtMost times as long
 	gate sync.RWMutex // read by a thread that has an algorithm open, written by who needs all closed
 
 	absence atomic.Int64 // odd while the driver is gone
@@ -150,6 +151,7 @@ func (l *load) thread(ctx context.Context, number int) {
 	for ctx.Err() == nil && (l.left.Load() > 0 || l.more.Load()) && failures < maxFailures {
 		a := l.deal()
 		l.gate.RLock()
+		begin := time.Now()
 		before := l.absence.Load()
 		c, err := l.opened(number, a, d)
 		if errors.Is(err, unix.ENOENT) && l.wasAbsent(before) {
@@ -177,7 +179,9 @@ func (l *load) thread(ctx context.Context, number int) {
 		c.Close()
 		l.gate.RUnlock()
 		if l.thin.Load() {
-			time.Sleep(time.Duration(d.IntN(4)) * time.Millisecond)
+			// However slow the machine is, there are moments in which all rest.
+			held := max(time.Since(begin), time.Millisecond)
+			time.Sleep(time.Duration(d.Int64N(int64(restAtMost * held))))
 		}
 	}
 }
@@ -251,12 +255,12 @@ func (l *load) over(number int) {
 
 // ended counts what came of a request.
 func (l *load) ended(number int, a EngineAlgorithm, count func(*requestCount)) {
-	l.ends.Add(1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.closed {
 		count(l.counts[a.Driver])
 	}
+	l.ends.Add(1) // who sees the end finds it counted
 }
 
 // take returns an algorithm's count, which begins anew, and what it is of.

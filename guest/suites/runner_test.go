@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -100,7 +101,9 @@ func TestRunner(t *testing.T) {
 
 // TestRunnerTimeout has one suite that stops when it is told, and one that
 // cannot: the rest is given up.
-func TestRunnerTimeout(t *testing.T) {
+func TestRunnerTimeout(t *testing.T) { synctest.Test(t, testRunnerTimeout) }
+
+func testRunnerTimeout(t *testing.T) {
 	obeys := suiteFunc{"obeys", func(ctx context.Context, _ *Env) error { <-ctx.Done(); return ctx.Err() }}
 	release := make(chan bool)
 	defer close(release)

@@ -49,7 +49,7 @@ type Suite interface {
 // all lists the suites in the order in which they run. A new suite is one more
 // line here.
 var all = []Suite{
-	probe{wait: 10 * time.Second},
+	probe{wait: time.Minute},
 	selftest{},
 	tcrypt{},
 	kcapi{},

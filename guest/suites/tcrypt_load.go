@@ -12,7 +12,7 @@ import (
 )
 
 // tcryptHang is hangAfter for runs of tcrypt, each of which is many requests.
-const tcryptHang = time.Minute
+const tcryptHang = 3 * time.Minute
 
 // byTcrypt makes tcrypt's correctness modes the load of a phase, on kernels whose
 // AF_ALG does not let anybody at the engine: one run after the other, for there
