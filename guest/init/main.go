@@ -75,6 +75,7 @@ func (g *guest) run() error {
 	if err := mountAll(); err != nil {
 		return err
 	}
+	calmWatchdogs()
 	os.Setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin:/bbin")
 	os.Setenv("HOME", "/root")
 

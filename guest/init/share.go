@@ -17,7 +17,7 @@ import (
 )
 
 // portWait is how long the virtio-serial port may take to appear.
-const portWait = 10 * time.Second
+const portWait = time.Minute
 
 // mountShare mounts the host's folder through the virtio-serial port.
 func mountShare() error {
