@@ -73,13 +73,15 @@ func TestDeaths(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if test.cancel {
+			patience := time.Hour
+			if test.cancel || test.name == "hang" {
 				for len(con.tail()) == 0 {
 					time.Sleep(time.Millisecond)
 				}
+			}
+			if test.cancel {
 				cancel()
 			}
-			patience := time.Hour
 			if test.name == "hang" {
 				patience = time.Second
 			}

@@ -19,8 +19,8 @@ import (
 
 // Limits of a phase. Like those of a boot they are for hangs.
 const (
-	phaseLimit = 6 * time.Minute // in the guest
-	phaseBoots = 16              // of one phase
+	phaseLimit = 20 * time.Minute // in the guest
+	phaseBoots = 16               // of one phase
 )
 
 // phasePlan is one phase of a suite: what the guest does, on which hardware, and

@@ -48,7 +48,7 @@ const DefaultPatience = 10 * time.Minute
 
 // Limits of a boot. They are for hangs; work that goes on is far from them.
 const (
-	bootLimit  = 3 * time.Minute  // from QEMU's start to the first event
+	bootLimit  = 10 * time.Minute // from QEMU's start to the first event
 	suiteLimit = 30 * time.Minute // the guest itself gives a suite up
 )
 

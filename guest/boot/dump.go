@@ -13,7 +13,7 @@ import (
 )
 
 // dumpTimeout limits QEMU's run for a dump; it takes a fraction of a second.
-const dumpTimeout = time.Minute
+const dumpTimeout = 5 * time.Minute
 
 // DumpDTB lets QEMU write the device tree of a machine. qemu is the program
 // with all arguments that shape the machine (-machine, -cpu, -smp, -m, memory
