@@ -107,7 +107,7 @@ func FuzzSession(f *testing.F) {
 			if err != nil && err != io.EOF {
 				t.Fatal(err)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("the session does not end")
 		}
 		if got := mappings(t); got > maps {

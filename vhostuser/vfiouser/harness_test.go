@@ -310,7 +310,7 @@ func (e *event) wait() {
 	e.t.Helper()
 	p := []unix.PollFd{{Fd: int32(e.fd), Events: unix.POLLIN}}
 	for {
-		n, err := unix.Poll(p, 10_000)
+		n, err := unix.Poll(p, 60_000)
 		if err == unix.EINTR {
 			continue
 		}
@@ -331,7 +331,7 @@ func (e *event) signal() {
 // eventually waits for a condition that another goroutine brings about.
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	for range 10_000 {
+	for range 60_000 {
 		if cond() {
 			return
 		}

@@ -167,7 +167,7 @@ func runGuest(t *testing.T, w *world, qemu, path, memory string, dma bool) {
 		copy(b[:], w.dev.bar[off:off+n])
 		return binary.LittleEndian.Uint64(b[:])
 	}
-	deadline := time.After(time.Minute)
+	deadline := time.After(10 * time.Minute)
 	for result(resDone, 4) != 1 {
 		select {
 		case <-exited:

@@ -14,8 +14,9 @@ import (
 	"github.com/qcemu/qcemu/vhostuser/backend/wire"
 )
 
-// Timeout is how long a back-end may take to answer.
-const Timeout = 10 * time.Second
+// Timeout is how long a back-end may take to answer that answers at once, unless
+// it hangs or the machine stands still.
+const Timeout = time.Minute
 
 // Frontend is one connection.
 type Frontend struct {
