@@ -5,7 +5,7 @@ GO    ?= go
 BIN   := bin/qcemu
 FUZZRUNS ?= 50000
 
-.PHONY: all run test build deps check unit fuzz guest-tests generate clean help
+.PHONY: all run test build modules deps check unit fuzz guest-tests generate clean help
 
 help:
 	@echo 'make run    boot the guest on the model, run every suite, print the result'
@@ -24,8 +24,12 @@ $(BIN):
 run: build
 	$(BIN) run $(ARGS)
 
-deps: build
+deps: modules build
 	@$(BIN) guest deps
+
+# Go does not try again what it could not fetch.
+modules:
+	@for wait in 5 20 60; do $(GO) mod download && exit 0; sleep $$wait; done; $(GO) mod download
 
 test: deps check fuzz guest-tests
 	@echo 'make test: all passed'
@@ -40,7 +44,7 @@ check:
 
 unit:
 	@echo '== unit tests, with the race detector'
-	$(GO) test -race -timeout 20m ./...
+	$(GO) test -race -timeout 60m ./...
 
 # Each fuzz target for a moment, from its committed corpus. A number of runs and
 # not of seconds: at the end of a time, Go before 1.27 may take the stop of its
@@ -65,7 +69,7 @@ guest-tests: build
 	@echo '== the ways to an engine: its own driver, virtio-crypto on it, and on QEMU itself'
 	$(BIN) bench --compare
 	@echo '== guest tests'
-	QCEMU_E2E=1 QCEMU=$(abspath $(BIN)) $(GO) test -count=1 -p 1 -timeout 60m -v ./tests/...
+	QCEMU_E2E=1 QCEMU=$(abspath $(BIN)) $(GO) test -count=1 -p 1 -timeout 180m -v ./tests/...
 
 generate:
 	$(GO) generate ./...

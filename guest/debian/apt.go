@@ -94,7 +94,7 @@ func (a *apt) confText() string {
 		{"Acquire::AllowDowngradeToInsecureRepositories", "false"},
 		{"Acquire::Languages", "none"},
 		{"Acquire::PDiffs", "false"},
-		{"Acquire::Retries", "3"},
+		{"Acquire::Retries", "5"},
 		{"Debug::NoLocking", "true"}, // the cache's lock covers the folder
 		{"Dir::State", filepath.Join(a.dir, "state")},
 		{"Dir::State::Lists", a.lists()},

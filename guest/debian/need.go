@@ -120,6 +120,8 @@ func install(ctx context.Context, p *progress.Printer, packages []string) (err e
 
 // system runs the machine's own apt-get.
 func system(ctx context.Context, args ...string) error {
+	// Others may be at work with dpkg, and a mirror may be slow for a moment.
+	args = append([]string{"-o", "DPkg::Lock::Timeout=600", "-o", "Acquire::Retries=5"}, args...)
 	cmd := exec.CommandContext(ctx, "apt-get", args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
 	cmd.WaitDelay = 10 * time.Second
