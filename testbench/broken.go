@@ -1,6 +1,7 @@
 package testbench
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,8 +23,7 @@ func (r *run) failBroken(found []finding.Finding, suites []string) {
 		return // who has unruly company breaks rules as its victim
 	}
 	words := map[string][]string{}
-	for i := range found {
-		f := &found[i]
+	for _, f := range inOrder(found) {
 		n := f.CountOf(r.report.EE)
 		if n == 0 || f.Severity != trace.Error.String() {
 			continue
@@ -42,6 +42,17 @@ func (r *run) failBroken(found []finding.Finding, suites []string) {
 			s.Cases = append(s.Cases, report.Case{Suite: s.Name, Name: caseFindings, Status: report.Fail, Detail: strings.Join(list, "\n")})
 		}
 	}
+}
+
+// inOrder sorts findings of one model by when each rule was first broken: the cause
+// stands before what came of it.
+func inOrder(found []finding.Finding) []*finding.Finding {
+	var list []*finding.Finding
+	for i := range found {
+		list = append(list, &found[i])
+	}
+	slices.SortStableFunc(list, func(a, b *finding.Finding) int { return cmp.Compare(a.Seq, b.Seq) })
+	return list
 }
 
 // othersBehave reports whether all antagonists keep to the lock.

@@ -61,3 +61,16 @@ func TestFailBroken(t *testing.T) {
 		}
 	}
 }
+
+// TestFindingsInOrder: the cause stands first, whatever its name is.
+func TestFindingsInOrder(t *testing.T) {
+	by := []finding.Actor{{EE: 0, Count: 1}}
+	r := &run{report: report.Run{Suites: []report.Suite{{Name: "probe"}}}}
+	r.failBroken([]finding.Finding{
+		{ID: "BAM-LOCK-013", Severity: "error", Seq: 161, By: by, Suites: []string{"probe"}},
+		{ID: "QCE-DATA-002", Severity: "error", Seq: 150, By: by, Suites: []string{"probe"}},
+	}, []string{"probe"})
+	if cases := r.report.Suites[0].Cases; len(cases) != 1 || !strings.HasPrefix(cases[0].Detail, "QCE-DATA-002") {
+		t.Errorf("%+v", cases)
+	}
+}

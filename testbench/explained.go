@@ -34,8 +34,7 @@ var whileGone = []string{job.BesideRebind, job.BesideReload, job.BesideReboot}
 func (p *phaseResult) judgeFindings(errorsOnly bool) report.Case {
 	c := report.Case{Name: caseFindings, Status: report.Pass, Metrics: map[string]float64{}}
 	var bad []string
-	for i := range p.found {
-		f := &p.found[i]
+	for _, f := range inOrder(p.found) {
 		n := f.CountOf(p.ee)
 		if n == 0 {
 			continue

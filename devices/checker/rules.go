@@ -84,7 +84,7 @@ var rules = [numRules]trace.Rule{
 	lockShared:    {ID: "QCE-LOCK-005", Title: "a second operation under one LOCK: the other sides wait for longer than a request takes", Severity: trace.Warning, Source: "datasheet §8 [I]", Driver: setupLock},
 	statusEarly:   {ID: "QCE-DONE-001", Title: "STATUS is read after an interrupt, before the operation has run: a completion was reported too early", Severity: trace.Error, Source: "datasheet §6.2, §16.1 [C]", Driver: "process_channel_irqs, vchan_cookie_complete"},
 
-	inputMissing:  {ID: "QCE-DATA-008", Title: "an operation waits for input [bytes that came in value] of which less than SEG_SIZE is queued: it hangs", Severity: trace.Error, Source: "datasheet §16.3 [C]", Driver: prepSGs},
+	inputMissing:  {ID: "QCE-DATA-008", Title: "an operation waits for input [bytes that came in value] of which less than SEG_SIZE is queued: it hangs", Severity: trace.Error, Source: "datasheet §16.3 [C]", Driver: prepSGs + " (too little), " + setupRegs + " (SEG_SIZE)"},
 	outputMissing: {ID: "QCE-DATA-009", Title: "an operation has all its input and waits for room for its output: it hangs", Severity: trace.Error, Source: "datasheet §16.3 [I]", Driver: prepSGs},
 }
 

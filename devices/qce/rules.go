@@ -50,7 +50,7 @@ var (
 	// Size: SEG_SIZE.
 	ruleSurplus  = rule("QCE-DATA-001", trace.Info, "input goes on after SEG_SIZE", "§16.3 [C]", "qce_ahash_async_req_handle, qce_skcipher_async_req_handle")
 	ruleNoEOT    = rule("QCE-DATA-010", trace.Info, "the input's last descriptor has no EOT: only SEG_SIZE says where it ends", "§16.1 [C]", "qce_dma_prep_sgs")
-	ruleEarlyEOT = rule("QCE-DATA-002", trace.Error, "end of transfer before SEG_SIZE: the engine waits for the rest", "§16.3 [C]", "qce_dma_prep_sgs")
+	ruleEarlyEOT = rule("QCE-DATA-002", trace.Error, "end of transfer before SEG_SIZE: the engine waits for the rest", "§16.3 [C]", "qce_dma_prep_sgs (too little), qce_setup_regs_* (SEG_SIZE)")
 	// Size: bytes dropped.
 	ruleStale     = rule("QCE-DATA-003", trace.Error, "bytes of an earlier request waited in the pipe when the operation started", "§16.3 [C]", "qce_dma_terminate_all")
 	ruleDataFault = rule("QCE-DATA-004", trace.Error, "bus error while data moved", "§19 [D]", "qce_dma_prep_sgs")
