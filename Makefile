@@ -5,7 +5,7 @@ GO    ?= go
 BIN   := bin/qcemu
 FUZZRUNS ?= 50000
 
-.PHONY: all run test build modules deps check unit fuzz guest-tests generate clean help
+.PHONY: all run test build modules deps check unit fuzz guest-tests mutants generate clean help
 
 help:
 	@echo 'make run    boot the guest on the model, run every suite, print the result'
@@ -70,6 +70,11 @@ guest-tests: build
 	$(BIN) bench --compare
 	@echo '== guest tests'
 	QCEMU_E2E=1 QCEMU=$(abspath $(BIN)) $(GO) test -count=1 -p 1 -timeout 180m -v ./tests/...
+
+# Mistakes that are put into the series one at a time: each has to be named. About
+# an hour; not part of make test, which has the quick ones.
+mutants: build
+	QCEMU_MUTANTS=1 QCEMU=$(abspath $(BIN)) $(GO) test -count=1 -timeout 6h -v -run TestMutants ./tests/
 
 generate:
 	$(GO) generate ./...

@@ -6,6 +6,7 @@ package rulebook
 
 import (
 	"bufio"
+	_ "embed" // mistakes.md
 	"fmt"
 	"io"
 	"slices"
@@ -66,6 +67,9 @@ the lock, and how to read a finding.
 * The function is where a Linux driver most likely did it.
 `
 
+//go:embed mistakes.md
+var mistakes string
+
 // WriteMarkdown writes the document.
 func WriteMarkdown(out io.Writer) error {
 	w := bufio.NewWriter(out)
@@ -79,6 +83,7 @@ func WriteMarkdown(out io.Writer) error {
 		}
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %s |\n", r.ID, r.Severity, cell(r.Title), cell(strings.TrimPrefix(r.Source, "datasheet ")), cell(r.Driver))
 	}
+	fmt.Fprint(w, "\n"+mistakes)
 	return w.Flush()
 }
 
