@@ -6,6 +6,7 @@
 //   - Listen, Inherited: how a server comes by its socket.
 //   - Memory: the guest memory the peer has mapped for us.
 //   - Eventfd: interrupts out, notifications in.
+//   - Trace: the messages, printed.
 //
 // The peer is not trusted. Whatever it passes (sizes, offsets, file
 // descriptors, files that shrink after they were mapped) leads to an error

@@ -69,7 +69,7 @@ func (c *channel) exchange(r wire.Request, payload any) error {
 		h.Flags |= wire.NeedReply
 	}
 	h.Put(c.buf[:])
-	c.s.srv.trace.message("=>", c.buf[:wire.HeaderSize+n], 0)
+	traceMessage(c.s.srv.trace, "=>", c.buf[:wire.HeaderSize+n], 0)
 	if room, err := c.sock.WaitWritable(channelTimeout); err != nil || !room {
 		return fmt.Errorf("nobody reads it: %w", unix.ETIMEDOUT)
 	}

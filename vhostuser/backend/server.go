@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,7 +37,7 @@ type Server struct {
 	log    *slog.Logger
 	inband bool
 	state  *State
-	trace  *tracer
+	trace  *vhostuser.Trace
 	busy   time.Duration
 
 	mu     sync.Mutex
@@ -55,12 +54,9 @@ var ErrBusy = errors.New("another front-end is being served")
 
 // New returns a server for the device.
 func New(c Config) *Server {
-	s := &Server{dev: c.Device, log: c.Log, inband: c.Inband, state: c.State, busy: c.BusyPoll}
+	s := &Server{dev: c.Device, log: c.Log, inband: c.Inband, state: c.State, trace: vhostuser.NewTrace(traceEnv), busy: c.BusyPoll}
 	if s.log == nil {
 		s.log = slog.Default()
-	}
-	if os.Getenv(traceEnv) != "" {
-		s.trace = &tracer{w: os.Stderr}
 	}
 	return s
 }

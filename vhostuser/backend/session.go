@@ -176,7 +176,7 @@ func (s *session) receive(m *message) error {
 		}
 		return err
 	}
-	s.srv.trace.message("<-", s.in[:wire.HeaderSize+int(m.Size)], len(m.fds))
+	traceMessage(s.srv.trace, "<-", s.in[:wire.HeaderSize+int(m.Size)], len(m.fds))
 	return nil
 }
 
@@ -263,7 +263,7 @@ func (s *session) reply(r wire.Request, n int) error {
 	h := wire.Header{Request: r, Flags: wire.Version | wire.Reply, Size: uint32(n)}
 	h.Put(s.out[:])
 	b := s.out[:wire.HeaderSize+n]
-	s.srv.trace.message("->", b, len(s.outFDs))
+	traceMessage(s.srv.trace, "->", b, len(s.outFDs))
 	err := s.sock.Send(b, nil, s.outFDs...)
 	vhostuser.CloseFDs(s.outFDs)
 	s.outFDs = nil

@@ -2,36 +2,32 @@ package backend
 
 import (
 	"fmt"
-	"io"
-	"sync"
 
+	"github.com/qcemu/qcemu/vhostuser"
 	"github.com/qcemu/qcemu/vhostuser/backend/wire"
 )
 
 // traceEnv is the environment variable that turns on the message trace.
 const traceEnv = "QCEMU_TRACE_VHOSTUSER"
 
-// tracer prints messages, one line each. A nil tracer prints nothing.
-type tracer struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (t *tracer) message(dir string, b []byte, fds int) {
+// traceMessage prints b, a whole message. dir shows the way that it goes, => on the
+// back-end channel.
+func traceMessage(t *vhostuser.Trace, dir string, b []byte, fds int) {
 	if t == nil {
 		return
 	}
 	var h wire.Header
 	h.Get(b)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	fmt.Fprintf(t.w, "vhost-user %s %v flags=%#x len=%d fds=%d%s\n", dir, h.Request, h.Flags, h.Size, fds, tracePayload(h.Request, b[wire.HeaderSize:]))
+	t.Printf("vhost-user %s %v flags=%#x len=%d fds=%d%s", dir, h.Request, h.Flags, h.Size, fds, tracePayload(h.Request, b[wire.HeaderSize:]))
 }
 
 // tracePayload renders a payload, unless there may be keys in it.
 func tracePayload(r wire.Request, p []byte) string {
 	switch {
-	case r == wire.CreateCryptoSession && (len(p) == wire.CryptoSessionSize || len(p) == wire.OldCryptoSessionSize):
+	case r == wire.CreateCryptoSession:
+		if len(p) != wire.CryptoSessionSize && len(p) != wire.OldCryptoSessionSize {
+			return "" // a key may be anywhere in it
+		}
 		var s wire.CryptoSession
 		wire.GetCryptoSession(p, &s)
 		return fmt.Sprintf(" session=%d op=%#x type=%d cipher=%d keylen=%d direction=%d hash=%d authkeylen=%d", wire.SessionID(p),

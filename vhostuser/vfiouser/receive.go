@@ -37,7 +37,7 @@ type message struct {
 // of each. It is used by one goroutine at a time, the one that has the token.
 type receiver struct {
 	sock  *vhostuser.Socket
-	trace *tracer
+	trace *vhostuser.Trace
 	token chan struct{}
 
 	buf    []byte // received bytes are buf[r:w]
@@ -66,7 +66,7 @@ var (
 	errFlood = errors.New("too many messages while a reply is awaited")
 )
 
-func newReceiver(sock *vhostuser.Socket, t *tracer) *receiver {
+func newReceiver(sock *vhostuser.Socket, t *vhostuser.Trace) *receiver {
 	return &receiver{
 		sock: sock, trace: t,
 		token: make(chan struct{}, 1),
@@ -101,7 +101,7 @@ func (rx *receiver) parse(m *message) (bool, error) {
 		vhostuser.CloseFDs(m.fds)
 		return false, fmt.Errorf("%v with %d: %w", m.Cmd, len(m.fds), errFDs)
 	}
-	rx.trace.message(true, raw, len(m.fds))
+	traceMessage(rx.trace, "<-", raw, len(m.fds))
 	return true, nil
 }
 

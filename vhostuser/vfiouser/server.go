@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math/bits"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -31,7 +30,7 @@ type Server struct {
 	dev     Device
 	barSize uint64
 	log     *slog.Logger
-	trace   *tracer
+	trace   *vhostuser.Trace
 
 	mem  *vhostuser.Memory
 	line *intx
@@ -51,12 +50,9 @@ func New(c Config) (*Server, error) {
 	if c.BARSize < 4096 || c.BARSize > 1<<31 || bits.OnesCount64(c.BARSize) != 1 {
 		return nil, fmt.Errorf("BAR of %#x bytes: not a power of two between 4 KiB and 2 GiB", c.BARSize)
 	}
-	s := &Server{dev: c.Device, barSize: c.BARSize, log: c.Log, mem: &vhostuser.Memory{}, line: &intx{}}
+	s := &Server{dev: c.Device, barSize: c.BARSize, log: c.Log, mem: &vhostuser.Memory{}, line: &intx{}, trace: vhostuser.NewTrace(traceEnv)}
 	if s.log == nil {
 		s.log = slog.Default()
-	}
-	if os.Getenv(traceEnv) != "" {
-		s.trace = &tracer{w: os.Stderr}
 	}
 	s.cfg = newConfig(c.PCI, c.BARSize, &s.line.asserted)
 	s.dev.Attach(s.mem, s.line)

@@ -223,7 +223,7 @@ func (s *session) reply(m *message, n int, errno unix.Errno) error {
 
 // send sends a message of two parts.
 func (s *session) send(p, q []byte) error {
-	s.srv.trace.message(false, p, 0)
+	traceMessage(s.srv.trace, "->", p, 0)
 	s.sendMu.Lock()
 	defer s.sendMu.Unlock()
 	return s.sock.Send(p, q)

@@ -2,35 +2,24 @@ package vfiouser
 
 import (
 	"fmt"
-	"io"
-	"sync"
 
+	"github.com/qcemu/qcemu/vhostuser"
 	"github.com/qcemu/qcemu/vhostuser/vfiouser/wire"
 )
 
 // traceEnv is the environment variable that turns on the message trace.
 const traceEnv = "QCEMU_TRACE_VFIOUSER"
 
-// tracer prints messages, one line each. A nil tracer prints nothing.
+// traceMessage prints b, a whole message; dir shows the way that it goes.
 //
 // Only headers and the fixed parts of payloads are printed. The data of region
 // and DMA accesses is left out: a guest writes keys that way.
-type tracer struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-// message prints b, a whole message; in tells that the client sent it.
-func (t *tracer) message(in bool, b []byte, fds int) {
+func traceMessage(t *vhostuser.Trace, dir string, b []byte, fds int) {
 	if t == nil {
 		return
 	}
 	var h wire.Header
 	h.Get(b)
-	dir := "->"
-	if in {
-		dir = "<-"
-	}
 	kind := ""
 	if h.Flags&wire.TypeMask == wire.TypeReply {
 		kind = " reply"
@@ -44,9 +33,7 @@ func (t *tracer) message(in bool, b []byte, fds int) {
 	if fds > 0 {
 		kind += fmt.Sprintf(" fds=%d", fds)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	fmt.Fprintf(t.w, "vfio-user %s %5d %s%s len=%d%s\n", dir, h.ID, h.Cmd, kind, h.Size, tracePayload(h.Cmd, b[wire.HeaderSize:]))
+	t.Printf("vfio-user %s %5d %s%s len=%d%s", dir, h.ID, h.Cmd, kind, h.Size, tracePayload(h.Cmd, b[wire.HeaderSize:]))
 }
 
 // tracePayload renders the fixed part of a payload, if it is there.
