@@ -1,11 +1,15 @@
 package testbench
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/qcemu/qcemu/devices/antagonist"
 	"github.com/qcemu/qcemu/devices/finding"
+	"github.com/qcemu/qcemu/devices/rulebook"
+	"github.com/qcemu/qcemu/devices/trace"
+	"github.com/qcemu/qcemu/guest/job"
 	"github.com/qcemu/qcemu/report"
 )
 
@@ -72,5 +76,41 @@ func TestFindingsInOrder(t *testing.T) {
 	}, []string{"probe"})
 	if cases := r.report.Suites[0].Cases; len(cases) != 1 || !strings.HasPrefix(cases[0].Detail, "QCE-DATA-002") {
 		t.Errorf("%+v", cases)
+	}
+}
+
+// TestKnownErrors: what a driver is known for is an expected failure, for the driver and
+// in the suite that it is known of, and only if there is nothing else.
+func TestKnownErrors(t *testing.T) {
+	const known, unknown = "QCE-LOCK-001", "BAM-LOCK-013"
+	for _, test := range []struct {
+		name, driver, suite string
+		ids                 []string
+		want                report.Status
+	}{
+		{"stock driver", job.Stock, "virtio-crypto", []string{known}, report.XFail},
+		{"a driver that locks", job.Series, "virtio-crypto", []string{known}, report.Fail},
+		{"and another one", job.Stock, "virtio-crypto", []string{known, unknown}, report.Fail},
+		{"192 bits", job.Series, "kcapi", []string{"QCE-KEY-006"}, report.XFail},
+		{"192 bits elsewhere", job.Series, "probe", []string{"QCE-KEY-006"}, report.Fail},
+	} {
+		r := &run{report: report.Run{Suites: []report.Suite{{Name: test.suite, Ended: true}}}}
+		r.Guest.Driver = test.driver
+		var found []finding.Finding
+		for _, id := range test.ids {
+			found = append(found, finding.Finding{ID: id, Severity: "error", By: []finding.Actor{{Count: 1}}, Suites: []string{test.suite}})
+		}
+		r.failBroken(found, []string{test.suite})
+		cases := r.report.Suites[0].Cases
+		if len(cases) != 1 || cases[0].Status != test.want || strings.Contains(cases[0].Detail, known) && test.want == report.Fail && test.driver == job.Stock {
+			t.Errorf("%s: %+v", test.name, cases)
+		}
+	}
+	for _, k := range knownErrors {
+		for _, id := range k.ids {
+			if !slices.ContainsFunc(rulebook.Rules(), func(r *trace.Rule) bool { return r.ID == id && r.Severity == trace.Error }) || k.why == "" {
+				t.Errorf("%s: no such rule of severity error, or no reason", id)
+			}
+		}
 	}
 }
