@@ -1,10 +1,12 @@
 package suites
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -253,5 +255,38 @@ func TestUnbindStuck(t *testing.T) {
 	}
 	if c := cases[job.BesideUnbindBAM]; c.Status != report.Fail && c.Status != report.Timeout {
 		t.Errorf("%+v", c)
+	}
+}
+
+// TestBesideSlow: what has begun beside a load may take longer than the engine may
+// serve nobody, but not for ever.
+func TestBesideSlow(t *testing.T) {
+	for _, tt := range []struct {
+		takes time.Duration
+		want  report.Status
+	}{{besideAfter - time.Second, report.Pass}, {besideAfter + time.Second, report.Timeout}} {
+		synctest.Test(t, func(t *testing.T) {
+			besides["slow"] = func(ctx context.Context, _ *phaseRun, l *load) report.Case {
+				l.more.Store(false)
+				<-ctx.Done()
+				time.Sleep(tt.takes)
+				return report.Case{Name: "slow", Status: report.Pass}
+			}
+			defer delete(besides, "slow")
+			p, cases := loadOf(t, job.Phase{Requests: 100, Threads: 2, Beside: "slow"}, healthy(), func(EngineAlgorithm, *draws) (client, error) {
+				return fakeClient{right}, nil
+			})
+			p.hang = hangExpected
+			if err := p.run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			defer time.Sleep(tt.takes) // it is given up, and ends
+			if c := cases["slow"]; c.Status != tt.want {
+				t.Errorf("%v: %+v", tt.takes, c)
+			}
+			if c := cases["requests/cbc-aes-qce"]; c.Status != report.Pass {
+				t.Errorf("%v: %+v", tt.takes, c)
+			}
+		})
 	}
 }

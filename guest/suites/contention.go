@@ -96,6 +96,8 @@ const (
 	hangAfter    = time.Minute
 	hangExpected = 10 * time.Second
 	hangInCrash  = 30 * time.Second // where the kernel is expected to die
+
+	besideAfter = 5 * time.Minute // for what has begun beside a load, such as a run of tcrypt
 )
 
 func hangLimit(e job.Expected) time.Duration {
@@ -166,15 +168,19 @@ func (p *phaseRun) load(ctx context.Context, l *load) error {
 	}()
 	err := l.run(ctx)
 	cancel() // what happens beside ends as soon as it can
+	limit := besideAfter
+	if err != nil {
+		limit = p.hang // the engine serves nobody there either
+	}
 	select {
 	case c := <-done:
 		p.env.Report(c)
-	case <-time.After(p.hang):
+	case <-time.After(limit):
 		if err == nil {
 			err = errHung
 		}
 		c := report.Case{Name: p.phase.Beside, Status: report.Timeout,
-			Detail: fmt.Sprintf("not through %v after the load's end", p.hang)}
+			Detail: fmt.Sprintf("not through %v after the load's end", limit)}
 		p.excuse(&c)
 		p.env.Report(c)
 	}
