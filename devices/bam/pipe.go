@@ -150,6 +150,9 @@ func (b *BAM) setEvnt(p *pipe, v uint32) {
 			if used+distance(p.tail, off, p.ring) >= p.ring {
 				b.accuse(fifoOverrun, p.id, uint64(v))
 			}
+			if off == p.tail && used == 0 {
+				b.accuse(fifoFull, p.id, uint64(v))
+			}
 		}
 	}
 	p.evnt = v

@@ -13,6 +13,7 @@ const (
 	evntUnaligned
 	fifoOverrun
 	fifoChanged
+	fifoFull
 
 	descZero
 	descImme
@@ -95,6 +96,7 @@ var rules = [numRules]trace.Rule{
 	evntUnaligned: {ID: "BAM-FIFO-005", Title: "P_EVNT_REG [value] is not a multiple of 8; rounded down", Severity: trace.Error, Source: "§4 [D]", Driver: startDMA},
 	fifoOverrun:   {ID: "BAM-FIFO-006", Title: "P_EVNT_REG [value] publishes more descriptors than the FIFO has free, or moves backwards", Severity: trace.Error, Source: "§5.2 [C], §28", Driver: startDMA},
 	fifoChanged:   {ID: "BAM-FIFO-007", Title: "the FIFO's base or size is changed while the pipe is enabled", Severity: trace.Warning, Source: "§7 [C]", Driver: chanInit},
+	fifoFull:      {ID: "BAM-FIFO-008", Title: "P_EVNT_REG [value] is written as it is while the FIFO is empty: nothing is published; a ring that is filled up looks empty", Severity: trace.Warning, Source: "§5.2 [C], §28", Driver: startDMA},
 
 	descZero:          {ID: "BAM-DESC-001", Title: "a data descriptor of size 0", Severity: trace.Warning, Source: "§5.3, §16.5 [D]", Driver: prepSG},
 	descImme:          {ID: "BAM-DESC-002", Title: "a descriptor with IMME, which no known driver uses; it has no effect", Severity: trace.Warning, Source: "§5.3 [?]", Driver: prepSG},

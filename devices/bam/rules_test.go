@@ -80,6 +80,9 @@ var ruleTests = []struct {
 		func(s *scene) { s.rx.Init(0); s.rx.Write(bam.PEvntReg, 248); s.rx.Write(bam.PEvntReg, 0) },
 		func(s *scene) { s.rx.Init(0); s.rx.Write(bam.PEvntReg, 128); s.rx.Write(bam.PEvntReg, 248) }},
 	{"BAM-FIFO-007", bam.Config{}, func(s *scene) { s.rx.Init(0); s.rx.Write(bam.PFIFOSizes, 64) }, func(s *scene) { s.rx.Init(0); s.rx.Write(bam.PRst, 1); s.rx.Write(bam.PFIFOSizes, 64) }},
+	{"BAM-FIFO-008", bam.Config{},
+		func(s *scene) { s.play(buf(data, 16, 0)); s.rx.Publish() },
+		func(s *scene) { s.rx.Init(0); s.rx.Write(bam.PHalt, 1); s.more(buf(data, 16, 0)); s.rx.Publish() }},
 
 	{"BAM-DESC-001", bam.Config{}, func(s *scene) { s.play(buf(data, 0, bam.FlagEOT)) }, func(s *scene) { s.play(buf(data, 1, bam.FlagEOT)) }},
 	{"BAM-DESC-002", bam.Config{}, func(s *scene) { s.play(buf(data, 16, bam.FlagIMME)) }, func(s *scene) { s.play(buf(data, 16, bam.FlagEOB)) }},
