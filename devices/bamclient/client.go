@@ -336,10 +336,12 @@ func (c *Client) begun(first uint32) bool {
 	return true
 }
 
-// progress is how far a canceled operation was when it had last moved.
+// progress is how far a canceled operation was at the last look, and for how long
+// it has stood still.
 type progress struct {
 	moves uint64
 	at    time.Time
+	still time.Duration
 }
 
 // patience is how long a canceled operation may stand still. What has begun ends
@@ -348,10 +350,15 @@ const patience = 2 * time.Second
 
 // stuck reports whether a canceled operation stands still.
 func (c *Client) stuck(last *progress) bool {
+	now := time.Now()
 	if n := c.mem.moved(); n != last.moves {
-		last.moves, last.at = n, time.Now()
+		last.moves, last.still = n, 0
+	} else {
+		// If it is we who had no processor for long, the model had none either.
+		last.still += min(now.Sub(last.at), lookAfter)
 	}
-	return time.Since(last.at) > patience
+	last.at = now
+	return last.still > patience
 }
 
 // lookAfter is how long no interrupt comes until the client looks whether the

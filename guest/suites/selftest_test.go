@@ -120,9 +120,12 @@ func TestSelftestOnSlowMachine(t *testing.T) {
 			}
 			k.log = nil
 			test()
-			s := selftest{write: func(name, _ string) error {
+			k.files[fuzzIterations] = "100\n"
+			s := selftest{write: func(name, value string) error {
 				if strings.HasSuffix(name, "/bind") {
 					test()
+				} else {
+					k.files[name] = value
 				}
 				return nil
 			}}
@@ -135,6 +138,9 @@ func TestSelftestOnSlowMachine(t *testing.T) {
 			}
 			if runs > 1+maxTries {
 				t.Errorf("%d runs", runs)
+			}
+			if got, want := k.files[fuzzIterations], []string{"100\n", "25", "6"}[runs-1]; got != want {
+				t.Errorf("after %d runs there are %q random tests, want %q", runs, got, want)
 			}
 		})
 	}
