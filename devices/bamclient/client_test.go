@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -432,6 +433,28 @@ func TestCancelStuck(t *testing.T) {
 	if err := r.client.Do(cbc(b, b, 64), nil); err != nil {
 		t.Errorf("the next one: %v", err)
 	}
+}
+
+// TestStuckNotLate: an operation is stuck if it is seen to stand still again and
+// again, not if nobody has looked for long.
+func TestStuckNotLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "sdm845", cryptoblock.Options{})
+		stuck := bamclient.Stuck(r.client)
+		for range 3 {
+			time.Sleep(time.Hour)
+			if stuck() {
+				t.Fatal("stuck at the first looks")
+			}
+		}
+		for range 25 {
+			time.Sleep(100 * time.Millisecond)
+			if stuck() {
+				return
+			}
+		}
+		t.Error("not stuck, though nothing moves")
+	})
 }
 
 // TestParallel has several users of one client, as the device's queues are.

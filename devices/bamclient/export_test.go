@@ -1,6 +1,10 @@
 package bamclient
 
-import "github.com/qcemu/qcemu/devices/bam"
+import (
+	"time"
+
+	"github.com/qcemu/qcemu/devices/bam"
+)
 
 // HoldLock takes the lock with a command list of its own and keeps it until
 // release is closed.
@@ -30,3 +34,9 @@ func HoldLock(c *Client, held chan<- struct{}, release <-chan struct{}) error {
 
 // Stall halts the pipe that the results come out of.
 func Stall(c *Client) { c.write(bam.PHalt, c.tx.pipe, 1) }
+
+// Stuck returns a function that looks whether a canceled operation stands still.
+func Stuck(c *Client) func() bool {
+	p := &progress{moves: c.mem.moved(), at: time.Now()}
+	return func() bool { return c.stuck(p) }
+}
