@@ -2,45 +2,31 @@ package tests
 
 import (
 	"bytes"
-	"encoding/binary"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/qcemu/qcemu/devices/bam"
 	"github.com/qcemu/qcemu/devices/cryptoblock"
+	"github.com/qcemu/qcemu/devices/cryptoblock/blocktest"
 	"github.com/qcemu/qcemu/devices/qce"
 	"github.com/qcemu/qcemu/devices/qce/qcetest"
 )
 
-// Where the driver has its things in guest memory.
-const (
-	rxFIFO   = ramBase + 0x10000
-	txFIFO   = ramBase + 0x20000
-	elements = ramBase + 0x30000 // command elements
-	inputAt  = ramBase + 0x100000
-	outputAt = ramBase + 0x200000
-	dumpAt   = ramBase + 0x300000
-
-	fifoSize = 0x7FF8 // 4095 descriptors
-	maxDesc  = 0x7FF8 // bytes of one data descriptor
-)
-
-// driver does on the far side of the socket what bam_dma and qce do (datasheet
-// §22 to §24).
+// driver does on the far side of the socket what bam_dma and qce do. What the two
+// put into the pipes is blocktest's; how they learn that it is done is not: there
+// the block moves when it is looked at, here it runs by itself and interrupts.
 type driver struct {
 	*client
-	profile *cryptoblock.Profile
-	layout  bam.Layout
-	rx, tx  pipe
+	*blocktest.Driver
 }
 
-// pipe is one channel of bam_dma.
-type pipe struct {
-	index      int
-	base       uint32
-	tail, done uint32
-}
+// bus is the client's guest as blocktest reaches it.
+type bus struct{ *client }
+
+func (b bus) Load(off uint32) uint32          { return b.read(off) }
+func (b bus) Store(off, v uint32)             { b.write(off, v) }
+func (b bus) Bytes(addr uint32, n int) []byte { return b.bytes(addr, n) }
 
 // probe sets up the hardware as the two drivers do when they load. It fails the
 // test if what it reads is not the chip.
@@ -50,69 +36,20 @@ func probe(c *client, soc string) *driver {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	layout, err := bam.ParseLayout(p.Layout)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	d := &driver{client: c, profile: p, layout: layout,
-		rx: pipe{index: p.RXPipe(), base: rxFIFO}, tx: pipe{index: p.TXPipe(), base: txFIFO}}
-	if v := d.bamRead(bam.BAMRevision, 0) & 0xff; v != uint32(p.Revision) {
+	d := &driver{c, blocktest.NewDriver(bus{c}, p, ramBase)}
+	if v := d.BAMRead(bam.BAMRevision, 0) & 0xff; v != uint32(p.Revision) {
 		c.t.Errorf("%s: BAM_REVISION is %#x, want %#x", soc, v, p.Revision)
 	}
-	if n := d.bamRead(bam.BAMNumPipes, 0) & 0xff; n != uint32(p.Pipes) {
+	if n := d.BAMRead(bam.BAMNumPipes, 0) & 0xff; n != uint32(p.Pipes) {
 		c.t.Errorf("%s: BAM_NUM_PIPES is %d, want %d", soc, n, p.Pipes)
 	}
-	d.bamWrite(bam.IRQSrcsMskEE, p.EE, 0)
-	d.initPipe(&d.rx, 0x22)
-	d.initPipe(&d.tx, 0x2A)
-	if v := d.qceRead(qce.Version); v != p.Version {
+	d.BAMWrite(bam.IRQSrcsMskEE, p.EE, 0)
+	d.Init()
+	if v := d.QCERead(qce.Version); v != p.Version {
 		c.t.Errorf("%s: VERSION is %#x, want %#x", soc, v, p.Version)
 	}
 	return d
 }
-
-func (d *driver) initPipe(p *pipe, ctrl uint32) {
-	p.tail, p.done = 0, 0
-	d.bamWrite(bam.PRst, p.index, 1)
-	d.bamWrite(bam.PRst, p.index, 0)
-	d.bamWrite(bam.PDescFIFOAddr, p.index, p.base)
-	d.bamWrite(bam.PFIFOSizes, p.index, fifoSize)
-	d.bamWrite(bam.PIRQEn, p.index, bam.IRQPrcsdDesc|bam.IRQErr|bam.IRQTrnsfrEnd)
-	msk := d.bamRead(bam.IRQSrcsMskEE, d.profile.EE)
-	d.bamWrite(bam.IRQSrcsMskEE, d.profile.EE, msk|1<<p.index)
-	d.bamWrite(bam.PCtrl, p.index, ctrl)
-}
-
-func (d *driver) off(r bam.Reg, index int) uint32 {
-	off, ok := d.layout.Offset(r, index)
-	if !ok {
-		d.t.Fatalf("layout %v has no %v", d.layout, r)
-	}
-	return d.profile.BAMOffset + off
-}
-
-func (d *driver) bamRead(r bam.Reg, index int) uint32     { return d.read(d.off(r, index)) }
-func (d *driver) bamWrite(r bam.Reg, index int, v uint32) { d.write(d.off(r, index), v) }
-func (d *driver) qceRead(off uint32) uint32               { return d.read(d.profile.QCEOffset + off) }
-func (d *driver) qceWrite(off, v uint32)                  { d.write(d.profile.QCEOffset+off, v) }
-
-// push puts a descriptor into a FIFO.
-func (d *driver) push(p *pipe, addr uint32, size int, flags uint32) {
-	raw := d.bytes(p.base+p.tail, bam.DescriptorSize)
-	binary.LittleEndian.PutUint32(raw, addr)
-	binary.LittleEndian.PutUint32(raw[4:], flags<<16|uint32(size))
-	p.tail = (p.tail + bam.DescriptorSize) % fifoSize
-}
-
-// data pushes the descriptors of a buffer; the last one has the flags.
-func (d *driver) data(p *pipe, addr uint32, size int, flags uint32) {
-	for ; size > maxDesc; addr, size = addr+maxDesc, size-maxDesc {
-		d.push(p, addr, maxDesc, 0)
-	}
-	d.push(p, addr, size, flags)
-}
-
-func (d *driver) ring(p *pipe) { d.bamWrite(bam.PEvntReg, p.index, p.tail) }
 
 // answer is what a request gave.
 type answer struct {
@@ -121,83 +58,36 @@ type answer struct {
 	status uint32
 }
 
-const dumpFlag = qce.ResultsDump
-
-// buffers fills in the input and queues the output of a request: n bytes and
-// the result dump.
-func (d *driver) buffers(r qcetest.Request, n int) (in []byte, writes []qcetest.Write, dump bool) {
-	in = r.Input()
-	writes = r.Writes(d.profile.PipePair)
-	dump = writes[len(writes)-1].Val&dumpFlag != 0
-	copy(d.bytes(inputAt, len(in)), in)
-	clear(d.bytes(outputAt, n))
-	clear(d.bytes(dumpAt, qcetest.DumpSize))
-	if n > 0 {
-		flags := uint32(bam.FlagEOT)
-		if dump {
-			flags = 0
-		}
-		d.data(&d.tx, outputAt, n, flags)
-	}
-	if dump {
-		d.push(&d.tx, dumpAt, 128, bam.FlagEOT)
-	}
-	return in, writes, dump
+// stock makes a request as the driver without the series does.
+func (d *driver) stock(r qcetest.Request) answer {
+	d.t.Helper()
+	return d.finish(d.Stock(r))
 }
 
-// stock makes a request as the driver without the series does: input queued,
-// then the registers written by the processor.
-func (d *driver) stock(r qcetest.Request, n int) answer {
+// series makes a request as version 16 of the posted series does: UNLOCK is there
+// from the beginning.
+func (d *driver) series(r qcetest.Request) answer {
 	d.t.Helper()
-	in, writes, dump := d.buffers(r, n)
-	d.data(&d.rx, inputAt, len(in), bam.FlagEOT)
-	d.ring(&d.rx)
-	d.ring(&d.tx)
-	for _, w := range writes {
-		d.qceWrite(w.Off, w.Val)
-	}
-	return d.finish(n, dump)
-}
-
-// series makes a request as version 16 of the posted series does: LOCK, one
-// command descriptor for each register, the data with NWD, UNLOCK.
-func (d *driver) series(r qcetest.Request, n int) answer {
-	d.t.Helper()
-	in, writes, dump := d.buffers(r, n)
-	at := uint32(elements)
-	command := func(off, val, flags uint32) {
-		raw := d.bytes(at, bam.ElementSize)
-		clear(raw)
-		binary.LittleEndian.PutUint32(raw, (d.profile.QCEOffset+off)&0xFFFFFF)
-		binary.LittleEndian.PutUint32(raw[4:], val)
-		binary.LittleEndian.PutUint32(raw[8:], ^uint32(0))
-		d.push(&d.rx, at, bam.ElementSize, bam.FlagCMD|flags)
-		at += bam.ElementSize
-	}
-	command(qce.Version, 0, bam.FlagLOCK)
-	for _, w := range writes {
-		command(w.Off, w.Val, 0)
-	}
-	d.data(&d.rx, inputAt, len(in), bam.FlagEOT|bam.FlagNWD)
-	command(qce.Version, 0, bam.FlagUNLOCK|bam.FlagINT)
-	d.ring(&d.tx)
-	d.ring(&d.rx)
-	return d.finish(n, dump)
+	q := d.Series(r)
+	d.Unlock()
+	d.Ring(&d.TX)
+	d.Ring(&d.RX)
+	return d.finish(q)
 }
 
 // finish waits for the interrupts of a request and handles them.
-func (d *driver) finish(n int, dump bool) answer {
+func (d *driver) finish(q *blocktest.Pending) answer {
 	d.t.Helper()
-	for end := time.Now().Add(patience); d.tx.done != d.tx.tail || d.rx.done != d.rx.tail; {
+	for end := time.Now().Add(patience); d.TX.Done != d.TX.Tail || d.RX.Done != d.RX.Tail; {
 		if !d.interrupted(time.Until(end)) {
 			d.t.Fatalf("no interrupt: rx at %#x of %#x, tx at %#x of %#x, STATUS %#x",
-				d.rx.done, d.rx.tail, d.tx.done, d.tx.tail, d.qceRead(qce.Status))
+				d.RX.Done, d.RX.Tail, d.TX.Done, d.TX.Tail, d.QCERead(qce.Status))
 		}
 		d.handle()
 	}
-	a := answer{out: slices.Clone(d.bytes(outputAt, n)), status: d.qceRead(qce.Status)}
-	if dump {
-		a.dump = slices.Clone(d.bytes(dumpAt, qcetest.DumpSize))
+	a := answer{out: slices.Clone(d.bytes(d.Output(), q.Out)), status: d.QCERead(qce.Status)}
+	if q.Dump {
+		a.dump = slices.Clone(d.bytes(d.Dump(), qcetest.DumpSize))
 	}
 	return a
 }
@@ -209,13 +99,7 @@ func (d *driver) handle() {
 	if err := d.Unmask(); err != nil {
 		d.t.Fatalf("unmask: %v", err)
 	}
-	srcs := d.bamRead(bam.IRQSrcsEE, d.profile.EE)
-	for _, p := range []*pipe{&d.rx, &d.tx} {
-		if srcs>>p.index&1 != 0 {
-			d.bamWrite(bam.PIRQClr, p.index, d.bamRead(bam.PIRQStts, p.index))
-			p.done = d.bamRead(bam.PSWOfsts, p.index) & 0xFFFF
-		}
-	}
+	d.Handle()
 }
 
 // good does one request both ways and fails the test if the result is wrong. It
@@ -228,9 +112,9 @@ func (d *driver) good() {
 	want := cbc(d.t, key, data)
 	for _, way := range []struct {
 		name string
-		do   func(qcetest.Request, int) answer
+		do   func(qcetest.Request) answer
 	}{{"stock", d.stock}, {"series", d.series}} {
-		a := way.do(r, len(data))
+		a := way.do(r)
 		if !bytes.Equal(a.out, want) {
 			d.t.Errorf("%s: wrong ciphertext", way.name)
 		}

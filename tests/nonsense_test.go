@@ -8,6 +8,7 @@ import (
 
 	"github.com/qcemu/qcemu/devices/bam"
 	"github.com/qcemu/qcemu/devices/cryptoblock"
+	"github.com/qcemu/qcemu/devices/cryptoblock/blocktest"
 	"github.com/qcemu/qcemu/devices/qce"
 	"github.com/qcemu/qcemu/devices/qce/qcetest"
 )
@@ -41,8 +42,8 @@ func fifoIn(addr uint32) []regWrite {
 	rx := p.RXPipe()
 	return []regWrite{
 		{offsetOf(bam.PRst, rx), 1}, {offsetOf(bam.PRst, rx), 0},
-		{offsetOf(bam.PDescFIFOAddr, rx), addr}, {offsetOf(bam.PFIFOSizes, rx), fifoSize},
-		{offsetOf(bam.PCtrl, rx), 0x22}, {offsetOf(bam.PEvntReg, rx), 64},
+		{offsetOf(bam.PDescFIFOAddr, rx), addr}, {offsetOf(bam.PFIFOSizes, rx), blocktest.FIFOSize},
+		{offsetOf(bam.PCtrl, rx), blocktest.Consumer}, {offsetOf(bam.PEvntReg, rx), 64},
 	}
 }
 
@@ -62,100 +63,100 @@ var nonsense = []struct {
 			d.write(w.off, w.val)
 		}
 	}, "BAM-FIFO-001"},
-	{"tail outside the ring", func(d *driver) { d.bamWrite(bam.PEvntReg, d.rx.index, 0xfff8) }, "BAM-FIFO-004"},
+	{"tail outside the ring", func(d *driver) { d.BAMWrite(bam.PEvntReg, d.RX.Index, 0xfff8) }, "BAM-FIFO-004"},
 	{"ring overrun", func(d *driver) {
-		d.data(&d.rx, inputAt, 16, 0) // the engine takes nothing: no GO
-		d.ring(&d.rx)
-		d.bamWrite(bam.PEvntReg, d.rx.index, 0)
+		d.Data(&d.RX, d.Input(), 16, 0) // the engine takes nothing: no GO
+		d.Ring(&d.RX)
+		d.BAMWrite(bam.PEvntReg, d.RX.Index, 0)
 	}, "BAM-FIFO-006"},
 	{"data outside memory", func(d *driver) {
 		r := qcetest.Cipher{Mode: qcetest.ECBAES, Key: make([]byte, 16), Encrypt: true, Data: make([]byte, 64)}
-		for _, w := range r.Writes(d.profile.PipePair) {
-			d.qceWrite(w.Off, w.Val)
+		for _, w := range r.Writes(d.Profile.PipePair) {
+			d.QCEWrite(w.Off, w.Val)
 		}
-		d.data(&d.rx, 0xbad0_0000, 64, bam.FlagEOT)
-		d.ring(&d.rx)
+		d.Data(&d.RX, 0xbad0_0000, 64, bam.FlagEOT)
+		d.Ring(&d.RX)
 	}, "BAM-BUS-003"},
 	{"results outside memory", func(d *driver) {
 		r := qcetest.Cipher{Mode: qcetest.ECBAES, Key: make([]byte, 16), Encrypt: true, Data: make([]byte, 64)}
-		d.push(&d.tx, 0xbad0_0000, 64, bam.FlagEOT)
-		d.data(&d.rx, inputAt, 64, bam.FlagEOT)
-		d.ring(&d.tx)
-		d.ring(&d.rx)
-		for _, w := range r.Writes(d.profile.PipePair) {
-			d.qceWrite(w.Off, w.Val)
+		d.Push(&d.TX, 0xbad0_0000, 64, bam.FlagEOT)
+		d.Data(&d.RX, d.Input(), 64, bam.FlagEOT)
+		d.Ring(&d.TX)
+		d.Ring(&d.RX)
+		for _, w := range r.Writes(d.Profile.PipePair) {
+			d.QCEWrite(w.Off, w.Val)
 		}
 	}, "BAM-BUS-004"},
 	{"elements outside memory", func(d *driver) {
-		d.push(&d.rx, 0xbad0_0000, 16, bam.FlagCMD|bam.FlagINT)
-		d.ring(&d.rx)
+		d.Push(&d.RX, 0xbad0_0000, 16, bam.FlagCMD|bam.FlagINT)
+		d.Ring(&d.RX)
 	}, "BAM-BUS-002"},
 	{"element for another device", func(d *driver) {
-		e := d.bytes(elements, bam.ElementSize)
+		e := d.bytes(d.Elements(), bam.ElementSize)
 		clear(e)
 		binary.LittleEndian.PutUint32(e, 0x10000)
 		binary.LittleEndian.PutUint32(e[8:], ^uint32(0))
-		d.push(&d.rx, elements, bam.ElementSize, bam.FlagCMD)
-		d.ring(&d.rx)
+		d.Push(&d.RX, d.Elements(), bam.ElementSize, bam.FlagCMD)
+		d.Ring(&d.RX)
 	}, "BAM-CMD-004"},
 	{"half a command element", func(d *driver) {
-		d.push(&d.rx, elements, 9, bam.FlagCMD)
-		d.ring(&d.rx)
+		d.Push(&d.RX, d.Elements(), 9, bam.FlagCMD)
+		d.Ring(&d.RX)
 	}, "BAM-CMD-001"},
 	{"LOCK on data", func(d *driver) {
-		d.push(&d.rx, inputAt, 16, bam.FlagLOCK)
-		d.ring(&d.rx)
+		d.Push(&d.RX, d.Input(), 16, bam.FlagLOCK)
+		d.Ring(&d.RX)
 	}, "BAM-LOCK-001"},
 	{"UNLOCK out of the blue", func(d *driver) {
-		d.push(&d.rx, elements, 0, bam.FlagCMD|bam.FlagUNLOCK)
-		d.ring(&d.rx)
+		d.Push(&d.RX, d.Elements(), 0, bam.FlagCMD|bam.FlagUNLOCK)
+		d.Ring(&d.RX)
 	}, "BAM-LOCK-005"},
 	{"reset of the pipe under the lock", func(d *driver) {
-		d.push(&d.rx, elements, 0, bam.FlagCMD|bam.FlagLOCK)
-		d.ring(&d.rx)
-		d.bamWrite(bam.PRst, d.rx.index, 1)
+		d.Push(&d.RX, d.Elements(), 0, bam.FlagCMD|bam.FlagLOCK)
+		d.Ring(&d.RX)
+		d.BAMWrite(bam.PRst, d.RX.Index, 1)
 	}, "BAM-LOCK-007"},
-	{"GO without a configuration", func(d *driver) { d.qceWrite(qce.GoProc, qce.Go) }, "QCE-PIPE-001"},
+	{"GO without a configuration", func(d *driver) { d.QCEWrite(qce.GoProc, qce.Go) }, "QCE-PIPE-001"},
 	{"GO without data, until the next guest resets it", func(d *driver) {
 		r := qcetest.Cipher{Mode: qcetest.CBCAES, Key: make([]byte, 16), IV: make([]byte, 16), Data: make([]byte, 64)}
-		for _, w := range r.Writes(d.profile.PipePair) {
-			d.qceWrite(w.Off, w.Val)
+		for _, w := range r.Writes(d.Profile.PipePair) {
+			d.QCEWrite(w.Off, w.Val)
 		}
 	}, "QCE-DATA-005"},
 	{"GO with half of the data", func(d *driver) {
 		r := qcetest.Cipher{Mode: qcetest.CBCAES, Key: make([]byte, 16), IV: make([]byte, 16), Data: make([]byte, 64)}
-		for _, w := range r.Writes(d.profile.PipePair) {
-			d.qceWrite(w.Off, w.Val)
+		for _, w := range r.Writes(d.Profile.PipePair) {
+			d.QCEWrite(w.Off, w.Val)
 		}
-		d.data(&d.rx, inputAt, 32, bam.FlagEOT) // half of it, and no more
-		d.ring(&d.rx)
+		d.Data(&d.RX, d.Input(), 32, bam.FlagEOT) // half of it, and no more
+		d.Ring(&d.RX)
 	}, "QCE-DATA-002"},
 	{"GO twice", func(d *driver) {
 		r := qcetest.Cipher{Mode: qcetest.CBCAES, Key: make([]byte, 16), IV: make([]byte, 16), Data: make([]byte, 64)}
-		for _, w := range r.Writes(d.profile.PipePair) {
-			d.qceWrite(w.Off, w.Val)
+		for _, w := range r.Writes(d.Profile.PipePair) {
+			d.QCEWrite(w.Off, w.Val)
 		}
-		d.qceWrite(qce.GoProc, qce.Go)
+		d.QCEWrite(qce.GoProc, qce.Go)
 	}, "QCE-CFG-002"},
 	{"register write while the engine works", func(d *driver) {
 		r := qcetest.Cipher{Mode: qcetest.CBCAES, Key: make([]byte, 16), IV: make([]byte, 16), Data: make([]byte, 64)}
-		for _, w := range r.Writes(d.profile.PipePair) {
-			d.qceWrite(w.Off, w.Val)
+		for _, w := range r.Writes(d.Profile.PipePair) {
+			d.QCEWrite(w.Off, w.Val)
 		}
-		d.qceWrite(qce.EncrKey0, 1)
+		d.QCEWrite(qce.EncrKey0, 1)
 	}, "QCE-CFG-001"},
 	{"reset of the pipe in mid-transfer", func(d *driver) {
 		r := qcetest.Cipher{Mode: qcetest.CBCAES, Key: make([]byte, 16), IV: make([]byte, 16), Data: make([]byte, 64)}
-		for _, w := range r.Writes(d.profile.PipePair) {
-			d.qceWrite(w.Off, w.Val)
+		for _, w := range r.Writes(d.Profile.PipePair) {
+			d.QCEWrite(w.Off, w.Val)
 		}
-		d.data(&d.rx, inputAt, 32, 0)
-		d.ring(&d.rx)
-		d.bamWrite(bam.PRst, d.rx.index, 1)
-		d.bamWrite(bam.PRst, d.rx.index, 0)
+		d.Data(&d.RX, d.Input(), 32, 0)
+		d.Ring(&d.RX)
+		d.BAMWrite(bam.PRst, d.RX.Index, 1)
+		d.BAMWrite(bam.PRst, d.RX.Index, 0)
 	}, "QCE-DATA-005"},
-	{"somebody else's pipe", func(d *driver) { d.bamWrite(bam.PCtrl, 0, 0x22) }, "BAM-REG-002"},
-	{"no such register", func(d *driver) { d.write(0x2000, 1); d.write(d.profile.BAMOffset+0x12340, 1) }, "BAM-REG-003"},
+	{"somebody else's pipe", func(d *driver) { d.BAMWrite(bam.PCtrl, 0, blocktest.Consumer) }, "BAM-REG-002"},
+	{"no such register", func(d *driver) { d.write(0x2000, 1); d.write(d.Profile.BAMOffset+0x12340, 1) }, "BAM-REG-003"},
 }
 
 // TestNonsense: a guest that programs nonsense gets findings, and the next
@@ -167,7 +168,7 @@ func TestNonsense(t *testing.T) {
 			s := serve(t)
 			d := probe(connect(t, s.socket), cryptoblock.DefaultSoC)
 			c.do(d)
-			d.read(d.profile.QCEOffset + qce.Status) // everything has happened
+			d.read(d.Profile.QCEOffset + qce.Status) // everything has happened
 			d.Close()
 			goodClient(t, s, cryptoblock.DefaultSoC)
 			s.stop()
@@ -217,15 +218,15 @@ func pokeAt(d *driver, r *rand.Rand) {
 	for i := range d.ram[:1<<20] {
 		d.ram[i] = byte(r.Uint32())
 	}
-	for at := uint32(rxFIFO); at < txFIFO; at += 8 {
+	for at := d.RX.FIFO; at < d.TX.FIFO; at += 8 {
 		binary.LittleEndian.PutUint32(d.bytes(at, 4), ramBase+r.Uint32N(ramSize))
 		binary.LittleEndian.PutUint32(d.bytes(at+4, 4), r.Uint32()&0xff00_0fff)
 	}
 	regs := []uint32{
-		d.off(bam.PEvntReg, d.rx.index), d.off(bam.PEvntReg, d.tx.index), d.off(bam.PCtrl, d.rx.index), d.off(bam.PCtrl, d.tx.index),
-		d.off(bam.PDescFIFOAddr, d.rx.index), d.off(bam.PFIFOSizes, d.rx.index), d.off(bam.PRst, d.rx.index), d.off(bam.PHalt, d.rx.index),
-		d.profile.QCEOffset + qce.GoProc, d.profile.QCEOffset + qce.SegSize, d.profile.QCEOffset + qce.EncrSegCfg,
-		d.profile.QCEOffset + qce.AuthSegCfg, d.profile.QCEOffset + qce.ConfigReg,
+		d.Offset(bam.PEvntReg, d.RX.Index), d.Offset(bam.PEvntReg, d.TX.Index), d.Offset(bam.PCtrl, d.RX.Index), d.Offset(bam.PCtrl, d.TX.Index),
+		d.Offset(bam.PDescFIFOAddr, d.RX.Index), d.Offset(bam.PFIFOSizes, d.RX.Index), d.Offset(bam.PRst, d.RX.Index), d.Offset(bam.PHalt, d.RX.Index),
+		d.Profile.QCEOffset + qce.GoProc, d.Profile.QCEOffset + qce.SegSize, d.Profile.QCEOffset + qce.EncrSegCfg,
+		d.Profile.QCEOffset + qce.AuthSegCfg, d.Profile.QCEOffset + qce.ConfigReg,
 	}
 	for range 1500 {
 		off := r.Uint32N(cryptoblock.WindowSize/4) * 4
@@ -242,7 +243,7 @@ func pokeAt(d *driver, r *rand.Rand) {
 		case 3:
 			d.write(off, 1<<r.Uint32N(32))
 		case 4:
-			d.bamWrite(bam.PCtrl, d.rx.index, 0x22)
+			d.BAMWrite(bam.PCtrl, d.RX.Index, blocktest.Consumer)
 		default:
 			d.write(off, r.Uint32())
 		}

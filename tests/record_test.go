@@ -42,7 +42,7 @@ func TestRecord(t *testing.T) {
 			d := probe(c, "sdm845")
 			for n := range 20 {
 				data := bytes.Repeat([]byte{byte(n), 7, 11, 13}, 64*n+64)
-				d.series(qcetest.Cipher{Mode: qcetest.CTRAES, Key: data[:32], IV: data[:16], Encrypt: true, Data: data}, len(data))
+				d.series(qcetest.Cipher{Mode: qcetest.CTRAES, Key: data[:32], IV: data[:16], Encrypt: true, Data: data})
 			}
 			c.Close()
 			s.stop()

@@ -46,7 +46,7 @@ func TestRequests(t *testing.T) {
 			d.good()
 
 			message := bytes.Repeat([]byte("abc"), 40000) // several descriptors
-			a := d.series(qcetest.Digest{Hash: qcetest.SHA256, Data: message, First: true, Last: true}, 0)
+			a := d.series(qcetest.Digest{Hash: qcetest.SHA256, Data: message, First: true, Last: true})
 			want := sha256.Sum256(message)
 			if len(a.dump) < len(want) || !bytes.Equal(a.dump[:len(want)], want[:]) {
 				t.Errorf("SHA-256: dump begins with % x, want % x", a.dump[:8], want[:8])
@@ -59,7 +59,7 @@ func TestRequests(t *testing.T) {
 				r.Bytes = 0
 				got = append(got, r)
 			}
-			ee := d.profile.EE
+			ee := d.Profile.EE
 			wantRows := []attest.Row{
 				{EE: ee, Algorithm: "cbc-aes", Direction: "encrypt", KeyBits: 256, Requests: 2, ByCPU: 1, ByCommand: 1, Locked: 1},
 				{EE: ee, Algorithm: "sha256", Direction: "digest", Requests: 1, ByCommand: 1, Locked: 1},
@@ -84,7 +84,7 @@ func TestInterrupt(t *testing.T) {
 	d.good()
 	for cause := true; cause; { // the last request's, if the handler has left any
 		d.handle()
-		cause = d.bamRead(bam.IRQSrcsEE, d.profile.EE) != 0
+		cause = d.BAMRead(bam.IRQSrcsEE, d.Profile.EE) != 0
 	}
 	// A handler that takes its time between unmasking and clearing the cause is
 	// interrupted again, which is right.
@@ -92,7 +92,7 @@ func TestInterrupt(t *testing.T) {
 	if err := d.Unmask(); err != nil {
 		t.Fatal(err)
 	}
-	d.read(d.profile.QCEOffset + qce.Status)
+	d.read(d.Profile.QCEOffset + qce.Status)
 	if d.interrupted(0) {
 		t.Error("an interrupt without a cause")
 	}
@@ -106,8 +106,8 @@ func TestReconnect(t *testing.T) {
 	c := connect(t, s.socket)
 	d := probe(c, cryptoblock.DefaultSoC)
 	d.good()
-	d.qceWrite(qce.EncrSegSize, 0x1234)
-	if v := d.qceRead(qce.EncrSegSize); v != 0x1234 {
+	d.QCEWrite(qce.EncrSegSize, 0x1234)
+	if v := d.QCERead(qce.EncrSegSize); v != 0x1234 {
 		t.Fatalf("ENCR_SEG_SIZE is %#x", v)
 	}
 	c.Close()
@@ -120,7 +120,7 @@ func TestReconnect(t *testing.T) {
 	if _, err := raw.Version(""); err != nil {
 		t.Fatal(err)
 	}
-	at := uint64(d.profile.QCEOffset + qce.EncrSegSize)
+	at := uint64(d.Profile.QCEOffset + qce.EncrSegSize)
 	b, err := raw.Read(wire.RegionBAR0, at, 4)
 	if err != nil || binary.LittleEndian.Uint32(b) != 0x1234 {
 		t.Errorf("after a new connection ENCR_SEG_SIZE is % x, %v, want it kept", b, err)
@@ -147,13 +147,13 @@ func TestReset(t *testing.T) {
 	for cut := range 6 {
 		// The series' chain up to some point, then RESET.
 		r := qcetest.Cipher{Mode: qcetest.CTRAES, Key: make([]byte, 16), IV: make([]byte, 16), Encrypt: true, Data: make([]byte, 4096)}
-		_, writes, _ := d.buffers(r, 4096)
+		writes := d.Prepare(r).Writes
 		for _, w := range writes[:len(writes)-cut] {
-			d.qceWrite(w.Off, w.Val)
+			d.QCEWrite(w.Off, w.Val)
 		}
-		d.data(&d.rx, inputAt, 1024*cut, 0) // less than SEG_SIZE
-		d.ring(&d.tx)
-		d.ring(&d.rx)
+		d.Data(&d.RX, d.Input(), 1024*cut, 0) // less than SEG_SIZE
+		d.Ring(&d.TX)
+		d.Ring(&d.RX)
 		if err := c.Reset(); err != nil {
 			t.Fatal(err)
 		}
