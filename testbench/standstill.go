@@ -22,7 +22,7 @@ type standstill struct {
 }
 
 // blockedTask is what stands still if only the kernel knows of it.
-const blockedTask = "the kernel says that a task is blocked, and asks nothing of the engine"
+const blockedTask = "a task is blocked, says the kernel, and the block has nothing left to do: an interrupt is missing, or the driver does not look for one"
 
 // check says what has stood still for too long, "" for nothing. heard is when the
 // guest last told of its work; what its kernel says on the console does not count,

@@ -23,7 +23,7 @@ func TestStandstill(t *testing.T) {
 		{name: "the guest tells of its work", what: always(work), heard: func(s int) int { return s - s%30 }},
 		{name: "something else each time", what: func(s int) string { return work + strings.Repeat("!", s/30) }},
 		{name: "only for a while", what: func(s int) string { return []string{work, ""}[s/40%2] }},
-		{name: "a blocked task", what: always(""), blocked: true, want: "task is blocked"},
+		{name: "a blocked task", what: always(""), blocked: true, want: "a task is blocked"},
 		{name: "a blocked task, and an engine at work", what: always(""), blocked: true, mark: func(s int) uint64 { return uint64(s / 30) }},
 	} {
 		second := 0

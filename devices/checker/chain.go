@@ -20,6 +20,11 @@ type pipe struct {
 	ended    bool // the engine ended the transfer in the current descriptor
 	flags    uint16
 
+	begun uint64 // Seq of the fetch of the data that it feeds to the engine, 0 for none
+	addr  uint64 // of that data
+	size  uint32
+	moved uint64 // how much of it
+
 	ring, rd, tail uint32
 	ends           [1 << 16 / bam.DescriptorSize / 64]uint64 // slots that are the last of what one P_EVNT_REG write published
 	pendingIRQ     uint32                                    // times it was seen as interrupt source and not cleared
@@ -129,6 +134,10 @@ func (c *Checker) fetch(e *trace.Event) {
 		return
 	}
 	command := e.Flags&bam.FlagCMD != 0
+	p.begun = 0
+	if !command {
+		p.begun, p.addr, p.size, p.moved = e.Seq, e.Addr, e.Size, 0
+	}
 	p.unlocks = command && e.Flags&bam.FlagUNLOCK != 0
 	if s := &c.sides[p.ee]; p.unlocks && s.bare && !p.bare && !c.holds(p.ee) {
 		s.bare = false
@@ -171,6 +180,7 @@ func (c *Checker) done(e *trace.Event) {
 	}
 	p.rd = p.next(e.Off)
 	p.unlocks = false
+	p.begun = 0
 	if p.rd == p.tail && p.flags&(bam.FlagINT|bam.FlagEOT) == 0 && !p.ended {
 		c.report(chainSilent, e, 0)
 	}
@@ -178,6 +188,16 @@ func (c *Checker) done(e *trace.Event) {
 		p.forget(e.Off)
 		p.after, p.bare, p.data = false, false, false
 	}
+}
+
+// stuck reports whether the pipe feeds data to the engine that nothing takes.
+func (c *Checker) stuck(p *pipe) bool { return p.begun != 0 && p.pending() != 0 && !c.op.running }
+
+// reportStuck reports that at the descriptor of the data.
+func (c *Checker) reportStuck(p *pipe) {
+	c.ev = trace.Event{Seq: p.begun, Kind: trace.Anomaly, Rule: &rules[inputStays], Pipe: p.id, Off: p.rd, Addr: p.addr, Size: p.size, Flags: p.flags,
+		Value: p.moved, By: trace.Master{Via: trace.Command, EE: p.ee, Pipe: p.id}}
+	c.out.Emit(&c.ev)
 }
 
 // writeBack is a producer's descriptor, as it became.
@@ -247,6 +267,9 @@ func (c *Checker) reset(e *trace.Event) {
 
 // fault is a bus error; Value says why (trace.BusFault).
 func (c *Checker) fault(e *trace.Event) {
+	if p := c.pipe(e); p != nil {
+		p.begun = 0 // the pipe is dead
+	}
 	switch trace.FaultReason(e.Value) {
 	case trace.FaultPartly:
 		c.report(busPartly, e, 0)

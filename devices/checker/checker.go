@@ -189,6 +189,11 @@ func (c *Checker) Finish() {
 	if c.op.running {
 		c.hung(c.last)
 	}
+	for i := range c.pipes {
+		if p := &c.pipes[i]; c.stuck(p) {
+			c.reportStuck(p)
+		}
+	}
 	if c.lock.held {
 		c.reportPipe(lockAtEnd, &c.pipes[c.lock.owner], c.last, 0)
 	}

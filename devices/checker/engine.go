@@ -147,6 +147,9 @@ func (c *Checker) opStart(e *trace.Event) {
 }
 
 func (c *Checker) dataIn(e *trace.Event) {
+	if p := c.pipe(e); p != nil {
+		p.moved += uint64(e.Size)
+	}
 	if c.op.running && e.Pipe == c.op.input {
 		c.op.in += uint64(e.Size)
 	}

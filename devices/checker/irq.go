@@ -45,7 +45,9 @@ func (c *Checker) bamRead(e *trace.Event) {
 	for w := uint32(e.Value) & (1<<bam.MaxPipes - 1); w != 0; w &= w - 1 {
 		p := &c.pipes[bits.TrailingZeros32(w)]
 		if p.pendingIRQ++; p.pendingIRQ == c.cfg.Polls {
-			c.report(irqUncleared, e, uint64(p.pendingIRQ))
+			at := *e
+			at.Pipe = p.id
+			c.report(irqUncleared, &at, uint64(p.pendingIRQ))
 		}
 	}
 }

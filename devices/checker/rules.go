@@ -36,6 +36,7 @@ const (
 
 	inputMissing
 	outputMissing
+	inputStays
 
 	numRules
 )
@@ -86,6 +87,7 @@ var rules = [numRules]trace.Rule{
 
 	inputMissing:  {ID: "QCE-DATA-008", Title: "an operation waits for input [bytes that came in value] of which less than SEG_SIZE is queued: it hangs", Severity: trace.Error, Source: "datasheet §16.3 [C]", Driver: prepSGs + " (too little), " + setupRegs + " (SEG_SIZE)"},
 	outputMissing: {ID: "QCE-DATA-009", Title: "an operation has all its input and waits for room for its output: it hangs", Severity: trace.Error, Source: "datasheet §16.3 [I]", Driver: prepSGs},
+	inputStays:    {ID: "QCE-DATA-011", Title: "input waits, of which [value] bytes were taken, and no operation runs that takes the rest: SEG_SIZE is too small, or there was no GO", Severity: trace.Error, Source: "datasheet §16.3 [C]", Driver: setupRegs + " (SEG_SIZE, GOPROC), " + prepSGs + " (too much)"},
 }
 
 // Rules returns the rules that the checker adds to those of the models.

@@ -38,6 +38,9 @@ func (c *Checker) unfinishedWork(ee int) string {
 			continue
 		}
 		why := ""
+		if c.stuck(p) {
+			why = fmt.Sprintf(": %d bytes of its data were taken, and no operation runs that takes the rest", p.moved)
+		}
 		if p.waits && c.lock.held {
 			why = fmt.Sprintf(": it waits for the lock, which pipe %d of EE%d holds", c.lock.owner, c.lock.ee)
 		}
