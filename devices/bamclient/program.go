@@ -36,7 +36,9 @@ var encrCfg = [...]uint32{
 	AESCCM: 2 | 4<<6 | encrLast, AESGCM: 2 | 6<<6 | encrLast,
 }
 
-// program writes an operation's command list and descriptors.
+// program writes an operation's command list and descriptors, as the datasheet says
+// and not as Linux's driver does: the driver's own programs, with their detours, are
+// in package qcetest.
 type program struct {
 	m    *memory
 	base uint32 // of the engine in the window

@@ -1,7 +1,12 @@
 package qcetest
 
 import (
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding"
 	"encoding/binary"
+	"hash"
 	"slices"
 
 	"github.com/qcemu/qcemu/devices/qce"
@@ -27,7 +32,11 @@ func config(pair int, little bool) uint32 {
 	return v
 }
 
-// list collects writes.
+// list collects writes, in the driver's order and with its detours: set up in
+// big-endian words, switched to little-endian at the end, and CLR_CNTXT never
+// set. Package bamclient programs the same engine by the datasheet alone, in
+// command elements, little-endian throughout. The two have the registers in common,
+// which are package qce's, and nothing else.
 type list []Write
 
 func (l *list) put(off, val uint32) { *l = append(*l, Write{off, val}) }
@@ -157,26 +166,19 @@ const (
 	SHA512
 )
 
-// std are the initial states that software writes (FIPS 180-4 §5.3).
-var std = [...][]byte{
-	SHA1:   state32(0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0),
-	SHA256: state32(0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19),
-	SHA384: state64(0xcbbb9d5dc1059ed8, 0x629a292a367cd507, 0x9159015a3070dd17, 0x152fecd8f70e5939, 0x67332667ffc00b31, 0x8eb44a8768581511, 0xdb0c2e0d64f98fa7, 0x47b5481dbefa4fa4),
-	SHA512: state64(0x6a09e667f3bcc908, 0xbb67ae8584caa73b, 0x3c6ef372fe94f82b, 0xa54ff53a5f1d36f1, 0x510e527fade682d1, 0x9b05688c2b3e6c1f, 0x1f83d9abfb41bd6b, 0x5be0cd19137e2179),
-}
+// std are the initial states that software writes (FIPS 180-4 §5.3), as Go's
+// library has them. That another program of the engine, package bamclient's, has
+// them in a table of its own is on purpose: each shows the other's mistakes.
+var std = [...][]byte{SHA1: initial(sha1.New(), 20), SHA256: initial(sha256.New(), 32), SHA384: initial(sha512.New384(), 64), SHA512: initial(sha512.New(), 64)}
 
-func state32(w ...uint32) (p []byte) {
-	for _, x := range w {
-		p = binary.BigEndian.AppendUint32(p, x)
+// initial returns the first n bytes of a hash's state, which stand behind four
+// that name its kind.
+func initial(h hash.Hash, n int) []byte {
+	b, err := h.(encoding.BinaryMarshaler).MarshalBinary()
+	if err != nil {
+		panic(err)
 	}
-	return p
-}
-
-func state64(w ...uint64) (p []byte) {
-	for _, x := range w {
-		p = binary.BigEndian.AppendUint64(p, x)
-	}
-	return p
+	return b[4:][:n]
 }
 
 // Digest is a request of the driver's ahash type: a whole message, or a part of
