@@ -212,6 +212,9 @@ func (c *Checker) lockWait(e *trace.Event) {
 	if p := c.pipe(e); p != nil {
 		p.waits = true
 		c.sides[p.ee].waiting++
+		if c.lock.held && c.lock.owner == p.id^1 {
+			c.report(lockOfPartner, e, uint64(c.lock.owner))
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ const (
 	lockTooLong
 	lockAtEnd
 	unlockAlone
+	lockOfPartner
 
 	cmdBehindData
 	chainSilent
@@ -65,6 +66,7 @@ var rules = [numRules]trace.Rule{
 	lockTooLong:   {ID: "BAM-LOCK-017", Title: "the lock is held for [value] events, far longer than any request takes", Severity: trace.Warning, Source: "datasheet §8 [I]", Driver: setupLock},
 	lockAtEnd:     {ID: "BAM-LOCK-018", Title: "the lock is still held at the end", Severity: trace.Error, Source: "datasheet §8.2 [D]", Driver: setupLock},
 	unlockAlone:   {ID: "BAM-LOCK-019", Title: "UNLOCK behind an operation that ran without the lock: its LOCK is missing", Severity: trace.Error, Source: "datasheet §8.1 [D]", Driver: setupLock},
+	lockOfPartner: {ID: "BAM-LOCK-020", Title: "a pipe waits for the lock that the other pipe of its pair [value] holds: they are in different lock groups, and the request cannot end", Severity: trace.Error, Source: "datasheet §8 [D]", Driver: "bam_chan_init_hw (P_CTRL.LOCK_GROUP)"},
 
 	cmdBehindData: {ID: "BAM-DESC-006", Title: "a command descriptor behind a data descriptor without NWD: it can reach the engine while it works", Severity: trace.Error, Source: "datasheet §5.3 [D]", Driver: prepSGs},
 	chainSilent:   {ID: "BAM-CHAIN-001", Title: "the last published descriptor has neither INT nor EOT: nobody learns that it is done", Severity: trace.Warning, Source: "datasheet §5.3, §6.2 [D]", Driver: startDMA},
