@@ -159,7 +159,7 @@ func TestRunCommand(t *testing.T) {
 	if err != nil || string(r.Stdout) != "in y\n" || string(r.Stderr) != "err\n" || r.Code != 3 || r.TimedOut {
 		t.Errorf("%+v, %v", r, err)
 	}
-	r, err = RunCommand(t.Context(), Command{Args: []string{"/bin/sh", "-c", "echo x; exec sleep 60"}, Timeout: 200 * time.Millisecond})
+	r, err = RunCommand(t.Context(), Command{Args: []string{"/bin/sh", "-c", "echo x; exec sleep 600"}, Timeout: 3 * time.Second})
 	if err != nil || !r.TimedOut || r.Code != -1 || string(r.Stdout) != "x\n" {
 		t.Errorf("timeout: %+v, %v", r, err)
 	}

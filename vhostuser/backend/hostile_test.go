@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -419,24 +420,23 @@ func TestBusy(t *testing.T) {
 func TestChanges(t *testing.T) {
 	r := ready(t)
 	q := r.Start(0, vhosttest.NewSplit(r.low, ringSize, true), 0)
-	stop := make(chan struct{})
-	served := make(chan int)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	var served atomic.Int64
 	go func() {
-		n := 0
+		defer close(stopped)
 		for {
 			select {
 			case <-stop:
-				served <- n
 				return
 			default:
 			}
 			q.Do([]vhosttest.Buffer{r.low.Put([]byte("busy"))}, []vhosttest.Buffer{r.low.Space(4)}, false)
-			n++
+			served.Add(1)
 		}
 	}()
 	other := vhosttest.NewRAM(t, 0x500000000, 0x7f5000000000, ramSize)
-	end := time.Now().Add(300 * time.Millisecond)
-	for i := 0; time.Now().Before(end); i++ {
+	end, late := time.Now().Add(300*time.Millisecond), time.Now().Add(vhosttest.Timeout)
+	for i := 0; time.Now().Before(end) || served.Load() == 0 && time.Now().Before(late); i++ {
 		r.Must(wire.SetVringCall, []int{q.Call.FD}, uint64(0))
 		r.Must(wire.SetVringErr, []int{q.Err.FD}, uint64(0))
 		r.Must(wire.SetVringEnable, nil, wire.VringState{Num: uint32(i % 2)})
@@ -447,7 +447,8 @@ func TestChanges(t *testing.T) {
 		r.Must(wire.SetVringAddr, nil, q.Addr(0))
 	}
 	close(stop)
-	if n := <-served; n == 0 {
+	<-stopped
+	if n := served.Load(); n == 0 {
 		t.Error("nothing was served")
 	} else {
 		t.Logf("%d requests", n)
