@@ -23,6 +23,9 @@ const recipe = "1"
 // space is the disk that a source tree with its objects takes.
 const space = 1200 << 20
 
+// objectSpace is the disk that the objects alone take.
+const objectSpace = 600 << 20
+
 // expected are the steps of a build, for the first one's progress.
 var expected = map[string]int64{"6.12": 1519, "7.2": 1623, "7.3": 1640}
 

@@ -196,7 +196,7 @@ func (t *userTree) buildBeside(ctx context.Context, o Options) (*entry, error) {
 	if err := debian.Need(ctx, o.Progress, HostTools()); err != nil {
 		return nil, err
 	}
-	if err := o.Cache.CheckSpace(space/2, "building "+t.dir); err != nil {
+	if err := o.Cache.CheckSpace(objectSpace, "building "+t.dir); err != nil {
 		return nil, err
 	}
 	key := cache.Key("tree-"+filepath.Base(t.dir), t.dir, toolchain(ctx), recipe)
@@ -231,8 +231,10 @@ func (t *userTree) patched(ctx context.Context, o Options) (*entry, error) {
 	}
 	// Times and sizes stand for the contents of 90,000 files, as for make.
 	h := sha256.New()
+	need := int64(objectSpace)
 	for _, f := range files {
 		fmt.Fprintf(h, "%s %d %d\n", f.name, f.size, f.time)
+		need += f.size
 	}
 	inputs := []string{t.dir, hex.EncodeToString(h.Sum(nil)), fragment(guestConfig, t.version), toolchain(ctx), recipe}
 	for _, p := range series {
@@ -241,7 +243,7 @@ func (t *userTree) patched(ctx context.Context, o Options) (*entry, error) {
 	key := cache.Key("tree-"+filepath.Base(t.dir)+"-series", inputs...)
 	what := "Linux " + t.version + " of " + t.dir
 	dir, err := o.Cache.Get(ctx, cache.Recipe{
-		Kind: kindKernel, Key: key, What: what + " with the patch series", Space: 2 * space,
+		Kind: kindKernel, Key: key, What: what + " with the patch series", Space: need,
 		Make: func(ctx context.Context, dir string) error {
 			tree := filepath.Join(dir, treeDir)
 			if err := t.copyFiles(ctx, o, files, tree); err != nil {
