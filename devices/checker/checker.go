@@ -177,7 +177,7 @@ func (c *Checker) overdue(e *trace.Event) {
 		c.lock.limit = never
 	}
 	if c.op.running && e.Seq >= c.op.limit {
-		c.hung(e.Seq)
+		c.hung()
 		c.op.limit = never
 	}
 	c.watch()
@@ -187,7 +187,7 @@ func (c *Checker) overdue(e *trace.Event) {
 // called again when more has come.
 func (c *Checker) Finish() {
 	if c.op.running {
-		c.hung(c.last)
+		c.hung()
 	}
 	for i := range c.pipes {
 		if p := &c.pipes[i]; c.stuck(p) {

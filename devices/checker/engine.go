@@ -36,6 +36,7 @@ type op struct {
 	input   int8 // pipe
 	in      uint64
 	bytes   uint64
+	begun   uint64 // Seq
 	limit   uint64 // Seq
 }
 
@@ -139,7 +140,7 @@ func (c *Checker) opStart(e *trace.Event) {
 		}
 		c.lock.ran = true
 	}
-	c.op = op{running: true, ee: ee, input: -1, bytes: uint64(e.Size), limit: e.Seq + c.cfg.Patience}
+	c.op = op{running: true, ee: ee, input: -1, bytes: uint64(e.Size), begun: e.Seq, limit: e.Seq + c.cfg.Patience}
 	if e.Op != nil {
 		c.op.input = int8(e.Op.PipeSet * 2)
 	}
@@ -161,11 +162,16 @@ func (c *Checker) opEnd(e *trace.Event) {
 	c.watch()
 }
 
-// hung reports an operation that does not end.
-func (c *Checker) hung(seq uint64) {
-	r := outputMissing
+// hung reports an operation that does not end, as of its beginning, at the pipe that
+// it waits for.
+func (c *Checker) hung() {
+	r, at := outputMissing, c.op.input|1
 	if c.op.in < c.op.bytes {
-		r = inputMissing
+		r, at = inputMissing, c.op.input
 	}
-	c.reportSide(r, c.op.ee, seq, c.op.in)
+	if uint8(at) >= bam.MaxPipes {
+		c.reportSide(r, c.op.ee, c.op.begun, c.op.in)
+		return
+	}
+	c.reportPipe(r, &c.pipes[at], c.op.begun, c.op.in)
 }

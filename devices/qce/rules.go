@@ -54,7 +54,7 @@ var (
 	// Size: bytes dropped.
 	ruleStale     = rule("QCE-DATA-003", trace.Error, "bytes of an earlier request waited in the pipe when the operation started", "§16.3 [C]", "qce_dma_terminate_all")
 	ruleDataFault = rule("QCE-DATA-004", trace.Error, "bus error while data moved", "§19 [D]", "qce_dma_prep_sgs")
-	ruleMidReset  = rule("QCE-DATA-005", trace.Warning, "pipe reset while an operation used it", "§7 [C]", "bam_dma_terminate_all")
+	ruleMidReset  = rule("QCE-DATA-005", trace.Warning, "pipe reset while an operation used it", "§7 [C]", "bam_dma_terminate_all, bam_chan_init_hw (first use of the pipe: issue tx before rx)")
 	// Off.
 	rulePIOOver  = rule("QCE-DATA-006", trace.Error, "DATA_IN written without room, or without an operation that takes it", "§19 [D]", "")
 	rulePIOUnder = rule("QCE-DATA-007", trace.Error, "DATA_OUT read without output there", "§19 [D]", "")
