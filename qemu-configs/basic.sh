@@ -5,17 +5,22 @@
 #   qcemu guest build --shell --dir guest-files
 #   qcemu serve --socket-path guest-files/block.sock --share guest-files/shared --share-socket guest-files/share.sock &
 #   qemu-configs/basic.sh guest-files
+#
+# QCEMU_MEMORY (in MiB) and QCEMU_CPUS in the environment ask for more, as large.sh
+# does. What follows the folder is passed on to QEMU.
 set -eu
 dir=${1:?usage: basic.sh FOLDER, as "qcemu guest build --dir FOLDER" made it}
 shift
+memory=${QCEMU_MEMORY:-1024}M
+cpus=${QCEMU_CPUS:-2}
 
 # shellcheck disable=SC2086 # QEMU may be several words
 exec ${QEMU:-qemu-system-aarch64} \
 	-machine virt,memory-backend=mem \
 	-cpu cortex-a72 \
-	-smp 2 \
-	-m 1024M \
-	-object memory-backend-memfd,id=mem,size=1024M,share=on \
+	-smp "$cpus" \
+	-m "$memory" \
+	-object "memory-backend-memfd,id=mem,size=$memory,share=on" \
 	-nodefaults -no-user-config -display none -serial mon:stdio \
 	-kernel "$dir/kernel" \
 	-dtb "$dir/guest.dtb" \

@@ -40,14 +40,37 @@ func TestConfigsDescribed(t *testing.T) {
 // say the same as qemu-args.
 func TestConfigsAgree(t *testing.T) {
 	needGuests(t)
-	_, own := byHand(t)
-	basic, err := os.ReadFile(filepath.Join(configs, "basic.sh"))
+	for script, args := range map[string][]string{"basic.sh": nil, "large.sh": {"--memory", "4096", "--cpus", "12"}} {
+		_, own := byHand(t, args...)
+		if diff := cmp.Diff(options(own), options(strings.Join(scriptArgs(t, script), " "))); diff != "" {
+			t.Errorf("%s (-qemu-args +%[1]s):\n%s", script, diff)
+		}
+	}
+}
+
+// TestConfigsLarge: large.sh is basic.sh with more memory and more CPUs.
+func TestConfigsLarge(t *testing.T) {
+	want := scriptArgs(t, "basic.sh")
+	for i, word := range want {
+		if want[i] = strings.ReplaceAll(word, "1024M", "4096M"); i > 0 && want[i-1] == "-smp" {
+			want[i] = "12"
+		}
+	}
+	if diff := cmp.Diff(want, scriptArgs(t, "large.sh")); diff != "" {
+		t.Errorf("large.sh (-want +got):\n%s", diff)
+	}
+}
+
+// scriptArgs returns the arguments that one of the scripts gives to QEMU.
+func scriptArgs(t *testing.T, script string) []string {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(configs, script), "/guest-files")
+	cmd.Env = append(os.Environ(), `QEMU=printf %s\n`)
+	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v\n%s", script, err, out)
 	}
-	if diff := cmp.Diff(options(own), options(string(basic))); diff != "" {
-		t.Errorf("basic.sh (-qemu-args +basic.sh):\n%s", diff)
-	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
 }
 
 // options counts the words of a command line that are QEMU's and have no path,
