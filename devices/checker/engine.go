@@ -53,6 +53,9 @@ func (c *Checker) engineWrite(e *trace.Event) {
 		s.accused = true
 		c.report(cfgContested, e, e.Value)
 	}
+	if own && e.By.Via == trace.CPU && !c.op.running && c.pipes[c.lock.owner].pending() != 0 {
+		c.report(cpuAmongCommands, e, e.Value)
+	}
 	if e.Off == qce.GoProc || e.Off == qce.GoProcQCKey || e.Off == qce.GoProcOEMKey {
 		if own && s.naked != 0 {
 			c.beforeLock(s, e)

@@ -33,6 +33,7 @@ const (
 	cfgCut
 	statusOfOther
 	lockShared
+	cpuAmongCommands
 	statusEarly
 
 	inputMissing
@@ -80,12 +81,13 @@ var rules = [numRules]trace.Rule{
 	irqAtEnd:     {ID: "BAM-IRQ-002", Title: "the interrupt line is asserted at the end", Severity: trace.Info, Source: "datasheet §6.1 [C]", Driver: bamISR},
 	pollForever:  {ID: "BAM-POLL-001", Title: "a register was read [value] times in a row while nothing in the block can change it", Severity: trace.Error, Source: "datasheet §16.3, §19 [C]", Driver: ""},
 
-	cfgContested:  {ID: "QCE-LOCK-001", Title: "the engine is configured without the lock while another side uses or waits for it", Severity: trace.Error, Source: "datasheet §8, §11 [D]", Driver: setupRegs + " (MMIO, or a chain without LOCK)"},
-	cfgBeforeLock: {ID: "QCE-LOCK-002", Title: "GO under the lock, but [value] registers of its configuration, this one first, were written before LOCK", Severity: trace.Error, Source: "datasheet §8.1 [D]", Driver: setupRegs + " (MMIO, or a chain before LOCK)"},
-	cfgCut:        {ID: "QCE-LOCK-003", Title: "UNLOCK between the configuration of an operation and its GO", Severity: trace.Error, Source: "datasheet §8.1 [D]", Driver: setupLock},
-	statusOfOther: {ID: "QCE-LOCK-004", Title: "STATUS is read after another side [EE in value] has used the engine: it tells of that one's operation", Severity: trace.Error, Source: "datasheet §8.5, §14 [C]", Driver: qceDone},
-	lockShared:    {ID: "QCE-LOCK-005", Title: "a second operation under one LOCK: the other sides wait for longer than a request takes", Severity: trace.Warning, Source: "datasheet §8 [I]", Driver: setupLock},
-	statusEarly:   {ID: "QCE-DONE-001", Title: "STATUS is read after an interrupt, before the operation has run: a completion was reported too early", Severity: trace.Error, Source: "datasheet §6.2, §16.1 [C]", Driver: "process_channel_irqs, vchan_cookie_complete"},
+	cfgContested:     {ID: "QCE-LOCK-001", Title: "the engine is configured without the lock while another side uses or waits for it", Severity: trace.Error, Source: "datasheet §8, §11 [D]", Driver: setupRegs + " (MMIO, or a chain without LOCK)"},
+	cfgBeforeLock:    {ID: "QCE-LOCK-002", Title: "GO under the lock, but [value] registers of its configuration, this one first, were written before LOCK", Severity: trace.Error, Source: "datasheet §8.1 [D]", Driver: setupRegs + " (MMIO, or a chain before LOCK)"},
+	cfgCut:           {ID: "QCE-LOCK-003", Title: "UNLOCK between the configuration of an operation and its GO", Severity: trace.Error, Source: "datasheet §8.1 [D]", Driver: setupLock},
+	statusOfOther:    {ID: "QCE-LOCK-004", Title: "STATUS is read after another side [EE in value] has used the engine: it tells of that one's operation", Severity: trace.Error, Source: "datasheet §8.5, §14 [C]", Driver: qceDone},
+	lockShared:       {ID: "QCE-LOCK-005", Title: "a second operation under one LOCK: the other sides wait for longer than a request takes", Severity: trace.Warning, Source: "datasheet §8 [I]", Driver: setupLock},
+	cpuAmongCommands: {ID: "QCE-LOCK-006", Title: "a processor writes a register while command descriptors of its own chain are under way: which comes first is left to chance", Severity: trace.Error, Source: "datasheet §8.1 [I]", Driver: setupRegs + " (MMIO behind the doorbell)"},
+	statusEarly:      {ID: "QCE-DONE-001", Title: "STATUS is read after an interrupt, before the operation has run: a completion was reported too early", Severity: trace.Error, Source: "datasheet §6.2, §16.1 [C]", Driver: "process_channel_irqs, vchan_cookie_complete"},
 
 	inputMissing:  {ID: "QCE-DATA-008", Title: "an operation waits for input [bytes that came in value] of which less than SEG_SIZE is queued: it hangs", Severity: trace.Error, Source: "datasheet §16.3 [C]", Driver: prepSGs + " (too little), " + setupRegs + " (SEG_SIZE)"},
 	outputMissing: {ID: "QCE-DATA-009", Title: "an operation has all its input and waits for room for its output: it hangs", Severity: trace.Error, Source: "datasheet §16.3 [I]", Driver: prepSGs},

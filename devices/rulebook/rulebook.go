@@ -60,8 +60,9 @@ Every rule that a finding can name. This document is made from the tables in the
 code (` + "`go generate ./devices/rulebook`" + `); [locking.md](locking.md) explains those about
 the lock, and how to read a finding.
 
-* **error**: wrong data, a hang or a bus error may follow. **warning**: it works, but not
-  by the hardware's rules. **info**: worth knowing, allowed.
+* **error**: wrong data, a hang or a bus error may follow; if it is Linux's, ` + "`qcemu run`" + `
+  fails. **warning**: it works, but not by the hardware's rules. **info**: worth
+  knowing, allowed.
 * The source is a section of the datasheet with its evidence mark: [D] documented, [C] a
   shipping driver relies on it, [O] observed on silicon, [I] inferred, [?] open.
 * The function is where a Linux driver most likely did it.
