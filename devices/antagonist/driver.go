@@ -46,9 +46,9 @@ type access struct {
 	set      bool
 }
 
-// Antagonist is one of the other users of the engine. Make one with New, and
+// antagonist is one of the other users of the engine. Make one with newAntagonist, and
 // put its Client into the block's options.
-type Antagonist struct {
+type antagonist struct {
 	name    string
 	policy  Policy
 	place   cryptoblock.Place
@@ -89,13 +89,13 @@ type handling struct {
 // want is a request to make: of an algorithm, or of any.
 type want struct{ alg string }
 
-// New returns an antagonist for a chip, at one of its places.
-func New(name string, p *cryptoblock.Profile, place cryptoblock.Place, policy Policy, readings reading.Choice, seed uint64) (*Antagonist, error) {
+// newAntagonist returns an antagonist for a chip, at one of its places.
+func newAntagonist(name string, p *cryptoblock.Profile, place cryptoblock.Place, policy Policy, readings reading.Choice, seed uint64) (*antagonist, error) {
 	layout, err := bam.ParseLayout(p.Layout)
 	if err != nil {
 		return nil, err
 	}
-	a := &Antagonist{name: name, policy: policy, place: place, profile: p, layout: layout,
+	a := &antagonist{name: name, policy: policy, place: place, profile: p, layout: layout,
 		rand: rand.New(rand.NewPCG(seed, uint64(place.EE)<<32|0x616e7461)), rx: ring{pipe: 2 * place.Pair, base: rxFIFO}, tx: ring{pipe: 2*place.Pair + 1, base: txFIFO}}
 	a.counts = Counts{Name: name, Policy: policy.String(), EE: place.EE, Pair: place.Pair, byAlg: map[string]*AlgCount{}}
 	a.answers, err = answers(p, readings, place.Pair, policy.Algs, seed)
@@ -103,15 +103,15 @@ func New(name string, p *cryptoblock.Profile, place cryptoblock.Place, policy Po
 }
 
 // Client is the antagonist as the block has it.
-func (a *Antagonist) Client() cryptoblock.Client {
+func (a *antagonist) Client() cryptoblock.Client {
 	return cryptoblock.Client{Name: a.name, EE: a.place.EE, Pair: a.place.Pair, Memory: &a.mem, Line: a, Master: a}
 }
 
 // Set is the antagonist's interrupt line.
-func (a *Antagonist) Set(asserted bool) { a.line = asserted }
+func (a *antagonist) Set(asserted bool) { a.line = asserted }
 
 // Reset is the power-on reset of the chip: a request in progress is forgotten.
-func (a *Antagonist) Reset() {
+func (a *antagonist) Reset() {
 	a.tally(func(c *Counts) {
 		if a.current != nil {
 			c.Dropped++
@@ -123,7 +123,7 @@ func (a *Antagonist) Reset() {
 }
 
 // tally changes the counts.
-func (a *Antagonist) tally(f func(*Counts)) {
+func (a *antagonist) tally(f func(*Counts)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	f(&a.counts)
@@ -131,14 +131,14 @@ func (a *Antagonist) tally(f func(*Counts)) {
 
 // Counts returns what came of the requests so far. It may be called while the
 // model runs.
-func (a *Antagonist) Counts() Counts {
+func (a *antagonist) Counts() Counts {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.counts.snapshot()
 }
 
 // begin asks for a request. It is ignored where too many wait already.
-func (a *Antagonist) begin(alg string) {
+func (a *antagonist) begin(alg string) {
 	if len(a.want) < 64 && !a.keep {
 		a.want = append(a.want, want{alg})
 	}
@@ -146,17 +146,17 @@ func (a *Antagonist) begin(alg string) {
 
 // rearm gives an antagonist that waits for a lock another chance to notice that
 // it hangs.
-func (a *Antagonist) rearm(now uint64) {
+func (a *antagonist) rearm(now uint64) {
 	if a.state == wait && a.deadline == 0 {
 		a.deadline = now + timeout
 	}
 }
 
 // busy reports whether a request is in progress or asked for.
-func (a *Antagonist) busy() bool { return a.state != idle || len(a.want) > 0 }
+func (a *antagonist) busy() bool { return a.state != idle || len(a.want) > 0 }
 
 // Runnable implements cryptoblock.Master.
-func (a *Antagonist) Runnable(now uint64) bool {
+func (a *antagonist) Runnable(now uint64) bool {
 	switch a.state {
 	case idle:
 		return len(a.want) > 0
@@ -167,12 +167,12 @@ func (a *Antagonist) Runnable(now uint64) bool {
 }
 
 // Deadline implements cryptoblock.Master.
-func (a *Antagonist) Deadline() (uint64, bool) {
+func (a *antagonist) Deadline() (uint64, bool) {
 	return a.deadline, a.state == wait && a.deadline != 0 && !a.line
 }
 
 // Step implements cryptoblock.Master.
-func (a *Antagonist) Step(bus cryptoblock.Bus) {
+func (a *antagonist) Step(bus cryptoblock.Bus) {
 	switch a.state {
 	case idle:
 		a.next()
@@ -191,7 +191,7 @@ func (a *Antagonist) Step(bus cryptoblock.Bus) {
 	}
 }
 
-func (a *Antagonist) off(r bam.Reg, index int) uint32 {
+func (a *antagonist) off(r bam.Reg, index int) uint32 {
 	off, ok := a.layout.Offset(r, index)
 	if !ok {
 		panic("antagonist: no " + r.String() + " in layout " + a.layout.String())
@@ -200,7 +200,7 @@ func (a *Antagonist) off(r bam.Reg, index int) uint32 {
 }
 
 // next begins the next request, or sets the pipes up before.
-func (a *Antagonist) next() {
+func (a *antagonist) next() {
 	if !a.ready {
 		a.setUp()
 		return
@@ -220,7 +220,7 @@ func (a *Antagonist) next() {
 // choose picks a request by chance, of an algorithm if one is asked for. What a
 // CCM request leaves in the registers goes with no other cipher, so gentle
 // antagonists make none.
-func (a *Antagonist) choose(alg string) *answer {
+func (a *antagonist) choose(alg string) *answer {
 	i := a.rand.IntN(len(a.answers))
 	for n := range a.answers {
 		q := &a.answers[(i+n)%len(a.answers)]
@@ -232,7 +232,7 @@ func (a *Antagonist) choose(alg string) *answer {
 }
 
 // setUp is the program that sets both pipes up (datasheet §7).
-func (a *Antagonist) setUp() {
+func (a *antagonist) setUp() {
 	a.program = a.scratch[:0]
 	mask := uint32(0)
 	for _, r := range []*ring{&a.tx, &a.rx} {
@@ -263,7 +263,7 @@ const (
 )
 
 // fill puts the request into memory, and makes the program that starts it.
-func (a *Antagonist) fill() {
+func (a *antagonist) fill() {
 	q := a.current
 	m := &a.mem
 	copy(m.bytes(input, len(q.input)), q.input)
@@ -299,7 +299,7 @@ func (a *Antagonist) fill() {
 }
 
 // lists puts the request's command list and data into the consumer's FIFO.
-func (a *Antagonist) lists() {
+func (a *antagonist) lists() {
 	q, m := a.current, &a.mem
 	at := uint32(lists)
 	put := func(w qcetest.Write) {
@@ -325,12 +325,12 @@ func (a *Antagonist) lists() {
 	}
 }
 
-func (a *Antagonist) ring(r *ring) {
+func (a *antagonist) ring(r *ring) {
 	a.program = append(a.program, access{off: a.off(bam.PEvntReg, r.pipe), val: r.tail})
 }
 
 // write makes the next access of the program.
-func (a *Antagonist) write(bus cryptoblock.Bus) {
+func (a *antagonist) write(bus cryptoblock.Bus) {
 	if len(a.program) > 0 {
 		c := a.program[0]
 		a.program = a.program[1:]
@@ -351,7 +351,7 @@ func (a *Antagonist) write(bus cryptoblock.Bus) {
 }
 
 // wake ends the wait for the interrupt.
-func (a *Antagonist) wake(bus cryptoblock.Bus) {
+func (a *antagonist) wake(bus cryptoblock.Bus) {
 	if !a.line {
 		a.state = expire
 		return
@@ -368,7 +368,7 @@ func (a *Antagonist) wake(bus cryptoblock.Bus) {
 
 // interrupt makes the next access of the interrupt handler: status, clear,
 // offset of each pipe.
-func (a *Antagonist) interrupt(bus cryptoblock.Bus) {
+func (a *antagonist) interrupt(bus cryptoblock.Bus) {
 	if len(a.handling) > 0 {
 		h := a.handling[0]
 		a.handling = a.handling[1:]
@@ -388,7 +388,7 @@ func (a *Antagonist) interrupt(bus cryptoblock.Bus) {
 }
 
 // progress goes on after an interrupt was handled.
-func (a *Antagonist) progress(bus cryptoblock.Bus) {
+func (a *antagonist) progress(bus cryptoblock.Bus) {
 	a.tally(func(c *Counts) { c.Blocked = false })
 	rx, tx := a.rx.done == a.rx.tail, a.tx.done == a.tx.tail
 	switch {
@@ -409,7 +409,7 @@ func (a *Antagonist) progress(bus cryptoblock.Bus) {
 
 // readStatus reads STATUS while the engine is still the antagonist's own, and
 // gives the engine back.
-func (a *Antagonist) readStatus(bus cryptoblock.Bus) {
+func (a *antagonist) readStatus(bus cryptoblock.Bus) {
 	a.status = bus.Read(a.profile.QCEOffset + qce.Status)
 	a.checked = true
 	if a.how != Locked {
@@ -427,7 +427,7 @@ func (a *Antagonist) readStatus(bus cryptoblock.Bus) {
 }
 
 // finish checks the result.
-func (a *Antagonist) finish(bus cryptoblock.Bus) {
+func (a *antagonist) finish(bus cryptoblock.Bus) {
 	q := a.current
 	d, bad := q.compare(a.mem.bytes(output, len(q.payload)), a.mem.bytes(dumpAt, len(q.dump)))
 	st := a.status
@@ -450,7 +450,7 @@ func (a *Antagonist) finish(bus cryptoblock.Bus) {
 // expire looks why the interrupt does not come. A request of which nothing was
 // fetched waits for another side's lock, for as long as it takes; any other has
 // hung, and the pipes are set up again.
-func (a *Antagonist) expire(bus cryptoblock.Bus) {
+func (a *antagonist) expire(bus cryptoblock.Bus) {
 	a.rx.done = bus.Read(a.off(bam.PSWOfsts, a.rx.pipe)) & 0xFFFF
 	a.deadline = 0
 	if a.rx.done == a.rx.begin && a.how != MMIO {

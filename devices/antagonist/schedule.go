@@ -35,7 +35,7 @@ type Schedule struct {
 
 // player is an antagonist with its place among the parties.
 type player struct {
-	*Antagonist
+	*antagonist
 	party  cryptoblock.Party
 	pipes  uint32
 	steps  uint64 // of the other side, for Every
@@ -71,11 +71,11 @@ func NewSchedule(p *cryptoblock.Profile, readings reading.Choice, first int, see
 		if i >= len(places) || i >= len(names) {
 			return nil, fmt.Errorf("SoC %s has no room for %d antagonists", p.Name, i+1)
 		}
-		a, err := New(names[i], p, places[i], policy, readings, seed)
+		a, err := newAntagonist(names[i], p, places[i], policy, readings, seed)
 		if err != nil {
 			return nil, err
 		}
-		pl := player{Antagonist: a, party: cryptoblock.MasterParty(first + len(s.players)), pipes: 1<<a.rx.pipe | 1<<a.tx.pipe}
+		pl := player{antagonist: a, party: cryptoblock.MasterParty(first + len(s.players)), pipes: 1<<a.rx.pipe | 1<<a.tx.pipe}
 		if policy.Script != nil {
 			pl.seen = make([]uint64, len(policy.Script.lines))
 		}

@@ -152,8 +152,8 @@ type Total struct {
 	Requests, Bytes, ByCommand, Locked uint64
 }
 
-// Sum adds up the rows that keep accepts.
-func Sum(rows []Row, keep func(Row) bool) Total {
+// sum adds up the rows that keep accepts.
+func sum(rows []Row, keep func(Row) bool) Total {
 	var t Total
 	for _, r := range rows {
 		if keep(r) {
@@ -242,7 +242,7 @@ func (r Requirement) String() string {
 // Check says what is missing, nil when the requirement is met by the requests
 // of the execution environment ee.
 func (r Requirement) Check(rows []Row, ee int) error {
-	t := Sum(rows, func(row Row) bool { return row.Algorithm == r.Algorithm && row.EE == ee })
+	t := sum(rows, func(row Row) bool { return row.Algorithm == r.Algorithm && row.EE == ee })
 	have, what := t.Requests, "requests"
 	if r.Locked {
 		have, what = t.Locked, "requests under the lock"

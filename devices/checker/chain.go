@@ -191,7 +191,9 @@ func (c *Checker) done(e *trace.Event) {
 }
 
 // stuck reports whether the pipe feeds data to the engine that nothing takes.
-func (c *Checker) stuck(p *pipe) bool { return p.begun != 0 && p.pending() != 0 && !c.op.running }
+func (c *Checker) stuck(p *pipe) bool {
+	return p.begun != 0 && p.moved < uint64(p.size) && p.pending() != 0 && !c.op.running
+}
 
 // reportStuck reports that at the descriptor of the data.
 func (c *Checker) reportStuck(p *pipe) {

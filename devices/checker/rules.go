@@ -90,7 +90,7 @@ var rules = [numRules]trace.Rule{
 	statusEarly:      {ID: "QCE-DONE-001", Title: "STATUS is read after an interrupt, before the operation has run: a completion was reported too early", Severity: trace.Error, Source: "datasheet §6.2, §16.1 [C]", Driver: "process_channel_irqs, vchan_cookie_complete"},
 
 	inputMissing:  {ID: "QCE-DATA-008", Title: "an operation waits for input [bytes that came in value] of which less than SEG_SIZE is queued: it hangs", Severity: trace.Error, Source: "datasheet §16.3 [C]", Driver: prepSGs + " (too little), " + setupRegs + " (SEG_SIZE)"},
-	outputMissing: {ID: "QCE-DATA-009", Title: "an operation has all its input and waits for room for its output: it hangs", Severity: trace.Error, Source: "datasheet §16.3 [I]", Driver: prepSGs},
+	outputMissing: {ID: "QCE-DATA-009", Title: "an operation has all its input and waits for room for its output: it hangs", Severity: trace.Error, Source: "datasheet §16.3 [I]", Driver: prepSGs + " (room for the output and its result dump)"},
 	inputStays:    {ID: "QCE-DATA-011", Title: "input waits, of which [value] bytes were taken, and no operation runs that takes the rest: SEG_SIZE is too small, or there was no GO", Severity: trace.Error, Source: "datasheet §16.3 [C]", Driver: setupRegs + " (SEG_SIZE, GOPROC), " + prepSGs + " (too much)"},
 }
 

@@ -140,12 +140,8 @@ func (r *Result) dump(c *qce.Latched) {
 	copy(r.Dump[dumpIV:], r.IV[:])
 }
 
-// Check compares the output stream and the final STATUS of an operation with
+// check compares the output stream and the final STATUS of an operation with
 // what they must be. The error names the first difference and no secret.
-func Check(c *qce.Latched, in, out []byte, status uint32) error {
-	return check(c, in, out, status, &space{})
-}
-
 func check(c *qce.Latched, in, out []byte, status uint32, s *space) error {
 	want, err := expect(c, in, s)
 	if err != nil {

@@ -191,22 +191,22 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := append(bytes.Clone(want.Payload), want.Dump...)
-	if err := Check(c, in, good, 2); err != nil {
+	if err := check(c, in, good, 2, &space{}); err != nil {
 		t.Fatal(err)
 	}
 	statusWord := len(want.Payload) + dumpStatus
 	for i := range good {
 		bad := bytes.Clone(good)
 		bad[i] ^= 1
-		err := Check(c, in, bad, 2)
+		err := check(c, in, bad, 2, &space{})
 		if ignored := i >= statusWord; ignored != (err == nil) {
 			t.Errorf("byte %d wrong: %v", i, err)
 		}
 	}
-	if Check(c, in, good[1:], 2) == nil {
+	if check(c, in, good[1:], 2, &space{}) == nil {
 		t.Error("short output accepted")
 	}
-	if Check(c, in, good, 2|1<<31) == nil {
+	if check(c, in, good, 2|1<<31, &space{}) == nil {
 		t.Error("MAC_FAILED accepted")
 	}
 }
