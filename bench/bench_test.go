@@ -53,7 +53,7 @@ func TestSections(t *testing.T) {
 	count := map[string]int{}
 	for _, l := range r.Lines {
 		count[l.Section]++
-		if l.Unit == Nanoseconds && (l.Value <= 0 || l.Base <= 0) {
+		if l.Unit == nanoseconds && (l.Value <= 0 || l.Base <= 0) {
 			t.Errorf("%s, %s: %v to %v: nothing was measured", l.Section, l.What, l.Value, l.Base)
 		}
 	}

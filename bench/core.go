@@ -174,13 +174,13 @@ func measureCore(ctx context.Context, p *cryptoblock.Profile) ([]Line, error) {
 	const nobody = "nobody watching, plain memory"
 	what := fmt.Sprintf("request of %d descriptors", alone.descriptors)
 	lines := []Line{
-		{What: what, Value: core, Unit: Nanoseconds, Against: "the engine's own AES-XTS alone", Base: ciphers[1].p50(), Target: atMost(1.5)},
-		{What: what, Value: core, Unit: Nanoseconds, Against: "x/crypto's AES-XTS alone", Base: ciphers[2].p50(), Target: atMost(1.5)},
-		{What: "allocations of a request", Value: allocations(1000, alone.do), Unit: Times, Target: atMost(0)},
-		{What: "request, guest memory mapped", Value: models[1].p50(), Unit: Nanoseconds, Against: nobody, Base: among},
+		{What: what, Value: core, Unit: nanoseconds, Against: "the engine's own AES-XTS alone", Base: ciphers[1].p50(), Target: atMost(1.5)},
+		{What: what, Value: core, Unit: nanoseconds, Against: "x/crypto's AES-XTS alone", Base: ciphers[2].p50(), Target: atMost(1.5)},
+		{What: "allocations of a request", Value: allocations(1000, alone.do), Unit: howOften, Target: atMost(0)},
+		{What: "request, guest memory mapped", Value: models[1].p50(), Unit: nanoseconds, Against: nobody, Base: among},
 	}
 	for i, w := range watchers {
-		lines = append(lines, Line{What: w.what, Value: models[2+i].p50(), Unit: Nanoseconds, Against: nobody, Base: among})
+		lines = append(lines, Line{What: w.what, Value: models[2+i].p50(), Unit: nanoseconds, Against: nobody, Base: among})
 	}
 	judged, err := measureOracle(ctx, p, alone)
 	if err != nil {
@@ -221,7 +221,7 @@ func (j *judge) check() error {
 
 // judgeLine compares the request on a judge with the one that nobody watches.
 func judgeLine(what string, s []samples, target *float64) Line {
-	return Line{What: what, Value: s[1].p50(), Unit: Nanoseconds, Against: "nobody watching, plain memory", Base: s[0].p50(), Target: target}
+	return Line{What: what, Value: s[1].p50(), Unit: nanoseconds, Against: "nobody watching, plain memory", Base: s[0].p50(), Target: target}
 }
 
 // measureOracle measures the request with checker and oracle against the same
@@ -265,7 +265,7 @@ func measureAll(ctx context.Context, p *cryptoblock.Profile, alone *request) ([]
 	}
 	return []Line{
 		judgeLine(what, times, atMost(1.5)),
-		{What: "allocations of that", Value: j.allocations(), Unit: Times, Target: atMost(0)},
+		{What: "allocations of that", Value: j.allocations(), Unit: howOften, Target: atMost(0)},
 	}, j.check()
 }
 

@@ -108,11 +108,11 @@ func (r *run) guestLines(cases map[string]report.Case, m *meter) error {
 		other, target, note = "server of --beside, same guest", atMost(1), r.Beside
 	}
 	r.add("guest",
-		Line{What: "register read, p50", Value: p50, Unit: Nanoseconds, Against: other, Base: beside[suites.MetricP50], Target: target, Note: note},
-		Line{What: "register read, p99", Value: p99, Unit: Nanoseconds, Against: other, Base: beside[suites.MetricP99]},
-		Line{What: "register read, p50", Value: p50, Unit: Nanoseconds, Against: "libvfio-user in C, another machine", Base: quotedC, Quoted: true, Target: atMost(1),
+		Line{What: "register read, p50", Value: p50, Unit: nanoseconds, Against: other, Base: beside[suites.MetricP50], Target: target, Note: note},
+		Line{What: "register read, p99", Value: p99, Unit: nanoseconds, Against: other, Base: beside[suites.MetricP99]},
+		Line{What: "register read, p50", Value: p50, Unit: nanoseconds, Against: "libvfio-user in C, another machine", Base: quotedC, Quoted: true, Target: atMost(1),
 			Note: "quoted, not measured: no distribution has a package of libvfio-user to measure it with"},
-		Line{What: "posted register write, p50", Value: write[suites.MetricP50], Unit: Nanoseconds, Against: "register read", Base: p50},
+		Line{What: "posted register write, p50", Value: write[suites.MetricP50], Unit: nanoseconds, Against: "register read", Base: p50},
 	)
 	c, n := m.typical(suites.MeasureAlgorithm, suites.MeasureBlock)
 	if n == 0 {
@@ -124,11 +124,11 @@ func (r *run) guestLines(cases map[string]report.Case, m *meter) error {
 	socket := float64(c.reads+c.interrupts)*p50 + float64(c.writes)*write[suites.MetricP50]
 	of := fmt.Sprintf("4 KiB request of %s", suites.MeasureAlgorithm)
 	r.add("request",
-		Line{What: of, Value: wall, Unit: Nanoseconds, Note: fmt.Sprintf("median of %d; %d register reads, %d writes, %d interrupts", n, c.reads, c.writes, c.interrupts)},
-		Line{What: "of that the model", Value: float64(c.model), Unit: Nanoseconds, Against: "the whole request", Base: wall, Target: atMost(0.10)},
-		Line{What: "registers and interrupts", Value: socket, Unit: Nanoseconds, Against: "the whole request", Base: wall,
+		Line{What: of, Value: wall, Unit: nanoseconds, Note: fmt.Sprintf("median of %d; %d register reads, %d writes, %d interrupts", n, c.reads, c.writes, c.interrupts)},
+		Line{What: "of that the model", Value: float64(c.model), Unit: nanoseconds, Against: "the whole request", Base: wall, Target: atMost(0.10)},
+		Line{What: "registers and interrupts", Value: socket, Unit: nanoseconds, Against: "the whole request", Base: wall,
 			Note: "their number times what one costs: QEMU, the socket and the way back"},
-		Line{What: "the guest", Value: max(wall-float64(c.model)-socket, 0), Unit: Nanoseconds, Against: "the whole request", Base: wall, Note: "the rest"},
+		Line{What: "the guest", Value: max(wall-float64(c.model)-socket, 0), Unit: nanoseconds, Against: "the whole request", Base: wall, Note: "the rest"},
 	)
 	return nil
 }

@@ -12,10 +12,10 @@ import (
 type Unit string
 
 const (
-	Nanoseconds  Unit = "ns"
-	Milliseconds Unit = "ms"
-	MiB          Unit = "MiB"
-	Times        Unit = "times" // how often something happens
+	nanoseconds  Unit = "ns"
+	milliseconds Unit = "ms"
+	mebibytes    Unit = "MiB"
+	howOften     Unit = "times" // how often something happens
 )
 
 // Line is one figure.
@@ -165,13 +165,13 @@ func (l *Line) verdict() string {
 // figure renders a value with a unit that suits its size.
 func figure(v float64, u Unit) string {
 	switch {
-	case u == Times:
+	case u == howOften:
 		return fmt.Sprintf("%.0f", v)
-	case u == Nanoseconds && v >= 1e6:
+	case u == nanoseconds && v >= 1e6:
 		return fmt.Sprintf("%.2f ms", v/1e6)
-	case u == Nanoseconds && v >= 1e3:
+	case u == nanoseconds && v >= 1e3:
 		return fmt.Sprintf("%.2f µs", v/1e3)
-	case u == Nanoseconds:
+	case u == nanoseconds:
 		return fmt.Sprintf("%.0f ns", v)
 	}
 	return fmt.Sprintf("%.1f %s", v, u)

@@ -31,11 +31,11 @@ var sample = Report{
 	Machine: Machine{CPU: "Some CPU", CPUs: 2, Kernel: "6.1", Go: "go1.26", Load: 0.5, LoadAfter: 1.25},
 	Missed:  1,
 	Lines: []Line{
-		{Section: "core", What: "a request", Value: 3500, Unit: Nanoseconds, Against: "the cipher", Base: 2500, Target: atMost(1.5)},
-		{Section: "core", What: "allocations", Unit: Times, Target: atMost(0)},
-		{Section: "guest", What: "a read", Value: 120e3, Unit: Nanoseconds, Against: "a server in C", Base: 108e3, Quoted: true, Target: atMost(1), Note: "measured elsewhere"},
-		{Section: "guest", What: "a request", Value: 2.5e6, Unit: Nanoseconds},
-		{Section: "serve", What: "memory", Value: 16.25, Unit: MiB, Target: atMost(64)},
+		{Section: "core", What: "a request", Value: 3500, Unit: nanoseconds, Against: "the cipher", Base: 2500, Target: atMost(1.5)},
+		{Section: "core", What: "allocations", Unit: howOften, Target: atMost(0)},
+		{Section: "guest", What: "a read", Value: 120e3, Unit: nanoseconds, Against: "a server in C", Base: 108e3, Quoted: true, Target: atMost(1), Note: "measured elsewhere"},
+		{Section: "guest", What: "a request", Value: 2.5e6, Unit: nanoseconds},
+		{Section: "serve", What: "memory", Value: 16.25, Unit: mebibytes, Target: atMost(64)},
 	},
 }
 

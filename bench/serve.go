@@ -39,14 +39,14 @@ func (r *run) serve(ctx context.Context) error {
 		return err
 	}
 	r.add("serve",
-		Line{What: "from exec to ready, p50", Value: ready.p50(), Unit: Milliseconds, Target: atMost(readyLimit)},
-		Line{What: "from exec to ready, slowest", Value: ready[len(ready)-1], Unit: Milliseconds, Note: fmt.Sprintf("of %d starts", len(ready))},
+		Line{What: "from exec to ready, p50", Value: ready.p50(), Unit: milliseconds, Target: atMost(readyLimit)},
+		Line{What: "from exec to ready, slowest", Value: ready[len(ready)-1], Unit: milliseconds, Note: fmt.Sprintf("of %d starts", len(ready))},
 	)
 	peak, err := r.residentMemory(ctx)
 	if err != nil {
 		return err
 	}
-	r.add("serve", Line{What: "memory beside the guest's, peak", Value: peak, Unit: MiB, Target: atMost(memoryLimit),
+	r.add("serve", Line{What: "memory beside the guest's, peak", Value: peak, Unit: mebibytes, Target: atMost(memoryLimit),
 		Note: "resident, without what is shared with the guest, while a guest boots with all self-tests of the kernel"})
 	return nil
 }

@@ -86,14 +86,14 @@ func measureSocket(ctx context.Context, p *cryptoblock.Profile) ([]Line, error) 
 	}
 	const against = "bare ping-pong of two threads"
 	lines := []Line{
-		{What: "register read, p50", Value: times[1].p50(), Unit: Nanoseconds, Against: against, Base: times[0].p50(), Target: atMost(1.3)},
-		{What: "register read, p99", Value: times[1].p99(), Unit: Nanoseconds, Against: against, Base: times[0].p99()},
-		{What: "allocations of a read", Unit: Times, Target: atMost(0), Value: allocations(1000, func() { err = roundTrip(server, read, buf) })},
+		{What: "register read, p50", Value: times[1].p50(), Unit: nanoseconds, Against: against, Base: times[0].p50(), Target: atMost(1.3)},
+		{What: "register read, p99", Value: times[1].p99(), Unit: nanoseconds, Against: against, Base: times[0].p99()},
+		{What: "allocations of a read", Unit: howOften, Target: atMost(0), Value: allocations(1000, func() { err = roundTrip(server, read, buf) })},
 	}
 	if err != nil {
 		return nil, err
 	}
-	lines = append(lines, Line{What: "allocations of a write", Unit: Times, Target: atMost(0), Value: allocations(1000, func() {
+	lines = append(lines, Line{What: "allocations of a write", Unit: howOften, Target: atMost(0), Value: allocations(1000, func() {
 		if err = server.Send(write, nil); err == nil {
 			err = roundTrip(server, read, buf)
 		}

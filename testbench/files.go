@@ -38,7 +38,7 @@ func (g *Guest) Export(ctx context.Context, dir string, kind suites.Boot, j *job
 	if err != nil {
 		return nil, err
 	}
-	f := &Files{Dir: dir, Shared: filepath.Join(dir, SharedDir)}
+	f := &Files{Dir: dir, Shared: filepath.Join(dir, sharedDir)}
 	if err := os.MkdirAll(f.Shared, 0o755); err != nil {
 		return nil, err
 	}

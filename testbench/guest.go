@@ -252,8 +252,8 @@ func bootBlock(p *cryptoblock.Profile) boot.Block {
 	}
 }
 
-// CommandLine returns the kernel's command line for a kind of boot.
-func CommandLine(b suites.Boot) string {
+// commandLine returns the kernel's command line for a kind of boot.
+func commandLine(b suites.Boot) string {
 	// A panic ends the guest at once: QEMU runs with -no-reboot.
 	return strings.Join(append([]string{"console=ttyAMA0", "panic=-1"}, b.KernelArgs()...), " ")
 }
@@ -262,7 +262,7 @@ func CommandLine(b suites.Boot) string {
 // sockets and the disk are the caller's.
 func (g *Guest) Machine(f BootFiles, b suites.Boot) vm.Config {
 	c := g.machine
-	c.Kernel, c.DTB, c.Initrd, c.Append = f.Kernel, f.DTB, g.Initrd, CommandLine(b)
+	c.Kernel, c.DTB, c.Initrd, c.Append = f.Kernel, f.DTB, g.Initrd, commandLine(b)
 	c.Extra = []string{"-no-reboot"}
 	return c
 }

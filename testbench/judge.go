@@ -68,7 +68,7 @@ func lastWords(why, stderr string, console []string) string {
 		b.WriteString("\nQEMU said:\n" + stderr)
 	}
 	if len(console) > 0 {
-		b.WriteString("\nThe console's end, all of it is in " + ConsoleFile + ":\n" + strings.Join(console, "\n"))
+		b.WriteString("\nThe console's end, all of it is in " + consoleFile + ":\n" + strings.Join(console, "\n"))
 	}
 	return b.String()
 }

@@ -38,8 +38,8 @@ type Config struct {
 
 // Names of files in Config.Out, beside those of package report.
 const (
-	ConsoleFile = "console.log"
-	SharedDir   = "shared" // the guest's folder: job and artifacts
+	consoleFile = "console.log"
+	sharedDir   = "shared" // the guest's folder: job and artifacts
 )
 
 // DefaultPatience is how long a guest may be silent, with neither an event nor a
@@ -84,7 +84,7 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 	if err := c.complete(boots); err != nil {
 		return nil, err
 	}
-	console, err := os.Create(filepath.Join(c.Out, ConsoleFile)) // before what takes long
+	console, err := os.Create(filepath.Join(c.Out, consoleFile)) // before what takes long
 	if err != nil {
 		return nil, usagef("--out: %w", err)
 	}
@@ -297,7 +297,7 @@ func (r *run) machine(ctx context.Context, dir string, plan bootPlan) (*vm.Confi
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Join(r.Out, SharedDir), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(r.Out, sharedDir), 0o755); err != nil {
 		return nil, err
 	}
 	c := r.guest.Machine(files, plan.kind)
@@ -316,7 +316,7 @@ func (r *run) machine(ctx context.Context, dir string, plan bootPlan) (*vm.Confi
 
 // share is the folder of a boot, with what the guest is to do.
 func (r *run) share(plan bootPlan, socket string, col *collector) Share {
-	s := Share{Dir: filepath.Join(r.Out, SharedDir), Socket: socket, OnEvent: col.Event,
+	s := Share{Dir: filepath.Join(r.Out, sharedDir), Socket: socket, OnEvent: col.Event,
 		Job: &job.Job{Driver: r.Guest.Driver, Suites: plan.suites, Seed: r.Seed,
 			SuiteTimeout: int(suiteLimit.Seconds()), ModuleDirs: r.guest.ModuleDirs, Phase: plan.phase}}
 	if plan.phase != nil {

@@ -36,8 +36,8 @@ type Cache struct {
 	inUse map[string]*lock // by lock file
 }
 
-// DefaultRoot is the folder a Cache uses when none is given.
-func DefaultRoot() (string, error) {
+// defaultRoot is the folder a Cache uses when none is given.
+func defaultRoot() (string, error) {
 	if dir := os.Getenv(EnvRoot); dir != "" {
 		return filepath.Abs(dir)
 	}
@@ -48,12 +48,12 @@ func DefaultRoot() (string, error) {
 	return filepath.Join(dir, "qcemu"), nil
 }
 
-// Open opens the cache in root, or in DefaultRoot if root is empty, and makes
+// Open opens the cache in root, or in defaultRoot if root is empty, and makes
 // the folder if need be.
 func Open(root string, p *progress.Printer) (*Cache, error) {
 	var err error
 	if root == "" {
-		root, err = DefaultRoot()
+		root, err = defaultRoot()
 	} else {
 		root, err = filepath.Abs(root)
 	}
@@ -169,24 +169,6 @@ func (c *Cache) Lookup(kind, key string) (string, bool) {
 	now := time.Now()
 	os.Chtimes(dir, now, now) // List shows it as the time of last use
 	return dir, c.keep(l) == nil
-}
-
-// Remove takes an entry out of the cache.
-func (c *Cache) Remove(ctx context.Context, kind, key string) error {
-	c.mu.Lock()
-	if l := c.inUse[c.lockPath(kind, key)]; l != nil {
-		l.close()
-		delete(c.inUse, c.lockPath(kind, key))
-	}
-	c.mu.Unlock()
-	l, err := c.lock(ctx, kind, key, func() {
-		c.progress.Printf("  another run is using %s %s: waiting for it", kind, key)
-	}, nil)
-	if err != nil {
-		return err
-	}
-	defer l.close()
-	return c.discard(kind, key)
 }
 
 // discard renames before it removes, so that half an entry is never seen.

@@ -163,7 +163,7 @@ func TestSpace(t *testing.T) {
 	r := filled("big", "")
 	r.Space = math.MaxInt64 / 2
 	_, err := c.Get(t.Context(), r)
-	var full *SpaceError
+	var full *spaceError
 	if !errors.As(err, &full) {
 		t.Fatalf("got %v, want a SpaceError", err)
 	}
@@ -191,11 +191,11 @@ func TestUnusableRoot(t *testing.T) {
 func TestDefaultRoot(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", "/xdg")
 	t.Setenv(EnvRoot, "")
-	if got, _ := DefaultRoot(); got != "/xdg/qcemu" {
+	if got, _ := defaultRoot(); got != "/xdg/qcemu" {
 		t.Errorf("got %s", got)
 	}
 	t.Setenv(EnvRoot, "/mine")
-	if got, _ := DefaultRoot(); got != "/mine" {
+	if got, _ := defaultRoot(); got != "/mine" {
 		t.Errorf("got %s", got)
 	}
 }
@@ -275,23 +275,6 @@ func TestListAndPrune(t *testing.T) {
 	}
 	if _, ok := other.Lookup("thing", "b"); !ok {
 		t.Error("b is gone")
-	}
-}
-
-func TestRemove(t *testing.T) {
-	c := open(t, t.TempDir(), nil)
-	dir, err := c.Get(t.Context(), filled("x", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Remove(t.Context(), "thing", "x"); err != nil {
-		t.Fatal(err)
-	}
-	if isDir(dir) {
-		t.Error("it is still there")
-	}
-	if err := c.Remove(t.Context(), "thing", "x"); err != nil {
-		t.Errorf("removing nothing: %v", err)
 	}
 }
 

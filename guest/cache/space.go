@@ -10,8 +10,8 @@ import (
 // reserve is what a step must leave free: below it the disk counts as full.
 const reserve = 32 << 20
 
-// SpaceError says that the disk of the cache is too small.
-type SpaceError struct {
+// spaceError says that the disk of the cache is too small.
+type spaceError struct {
 	Root  string
 	What  string // what was to be made
 	Need  int64  // bytes, 0 if unknown
@@ -19,7 +19,7 @@ type SpaceError struct {
 	Err   error // of the step that failed, if one did
 }
 
-func (e *SpaceError) Error() string {
+func (e *spaceError) Error() string {
 	need := ""
 	if e.Need > 0 {
 		need = fmt.Sprintf("%s needed, ", size(e.Need))
@@ -32,28 +32,28 @@ func (e *SpaceError) Error() string {
 		e.Root, what, need, size(e.Avail), EnvRoot)
 }
 
-func (e *SpaceError) Unwrap() error { return e.Err }
+func (e *spaceError) Unwrap() error { return e.Err }
 
-// CheckSpace fails with a *SpaceError if the cache's disk has less than need
+// CheckSpace fails with a *spaceError if the cache's disk has less than need
 // bytes free.
 func (c *Cache) CheckSpace(need int64, what string) error {
 	avail, err := c.free()
 	if err != nil || need <= 0 || avail >= need+reserve {
 		return nil // where the free space cannot be told, the step itself will
 	}
-	return &SpaceError{Root: c.root, What: what, Need: need, Avail: avail}
+	return &spaceError{Root: c.root, What: what, Need: need, Avail: avail}
 }
 
-// noteFull makes a *SpaceError of an error if a full disk is its likely cause:
+// noteFull makes a *spaceError of an error if a full disk is its likely cause:
 // programs that fail for it seldom say so in a form of their own.
 func (c *Cache) noteFull(err error) error {
-	var known *SpaceError
+	var known *spaceError
 	if errors.As(err, &known) {
 		return err
 	}
 	avail, ferr := c.free()
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || ferr == nil && avail < reserve {
-		return &SpaceError{Root: c.root, Avail: avail, Err: err}
+		return &spaceError{Root: c.root, Avail: avail, Err: err}
 	}
 	return err
 }

@@ -53,7 +53,7 @@ func TestExplain(t *testing.T) {
 		if diff := cmp.Diff(want, got.Error()); diff != "" {
 			t.Errorf("%s: %s", file, diff)
 		}
-		var e *ExplainedError
+		var e *explainedError
 		if want := strings.Contains(file, "stale"); !errors.As(got, &e) || e.stale() != want {
 			t.Errorf("%s: stale is %v", file, !want)
 		}

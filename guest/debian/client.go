@@ -150,7 +150,7 @@ func (c *Client) withLists(ctx context.Context, a *apt, f func() error) error {
 		return err
 	}
 	err := f()
-	var explained *ExplainedError
+	var explained *explainedError
 	if errors.As(err, &explained) && explained.stale() {
 		if err := a.update(ctx, true); err != nil {
 			return err

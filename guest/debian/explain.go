@@ -45,17 +45,17 @@ var causes = []cause{
 	}},
 }
 
-// ExplainedError is a failure of apt in one line; Output is what apt printed.
-type ExplainedError struct {
+// explainedError is a failure of apt in one line; Output is what apt printed.
+type explainedError struct {
 	Reason string
 	Output string
 }
 
-func (e *ExplainedError) Error() string { return "Debian packages: " + e.Reason }
+func (e *explainedError) Error() string { return "Debian packages: " + e.Reason }
 
 // stale reports whether newer package lists may mend it: packages are replaced
 // on the mirror while our lists still name the old ones.
-func (e *ExplainedError) stale() bool {
+func (e *explainedError) stale() bool {
 	return strings.Contains(e.Output, "404") || strings.Contains(e.Output, "was not found")
 }
 
@@ -64,7 +64,7 @@ func (a *apt) explain(output string) error {
 	for _, c := range causes {
 		for line := range strings.Lines(output) {
 			if c.sign.MatchString(line) {
-				return &ExplainedError{c.say(a, aptLine(line)), output}
+				return &explainedError{c.say(a, aptLine(line)), output}
 			}
 		}
 	}
@@ -75,7 +75,7 @@ func (a *apt) explain(output string) error {
 			break
 		}
 	}
-	return &ExplainedError{last, output}
+	return &explainedError{last, output}
 }
 
 func aptLine(line string) string {

@@ -36,8 +36,8 @@ func (r Requirement) met() bool {
 	return true
 }
 
-// Missing lists the packages of the requirements that are not met.
-func Missing(list []Requirement) []string {
+// missingPackages lists the packages of the requirements that are not met.
+func missingPackages(list []Requirement) []string {
 	var packages []string
 	for _, r := range list {
 		if !r.met() && !slices.Contains(packages, r.Package) {
@@ -47,14 +47,14 @@ func Missing(list []Requirement) []string {
 	return packages
 }
 
-// MissingError names packages that must be installed first.
-type MissingError struct {
+// missingError names packages that must be installed first.
+type missingError struct {
 	Packages []string
 	Reason   string // why they were not installed, if that was tried
 	NoLists  bool   // the machine has no package lists yet, as in a fresh container
 }
 
-func (e *MissingError) Error() string {
+func (e *missingError) Error() string {
 	reason := ""
 	if e.Reason != "" {
 		reason = " (" + e.Reason + ")"
@@ -69,7 +69,7 @@ func (e *MissingError) Error() string {
 // Need sees to it that the requirements are met: as root it installs the
 // packages that are missing, otherwise the error says what to run.
 func Need(ctx context.Context, p *progress.Printer, list []Requirement) error {
-	missing := Missing(list)
+	missing := missingPackages(list)
 	if len(missing) == 0 {
 		return nil
 	}
@@ -77,16 +77,16 @@ func Need(ctx context.Context, p *progress.Printer, list []Requirement) error {
 		return fmt.Errorf("programs are missing, install what your distribution calls %s", strings.Join(missing, ", "))
 	}
 	if os.Geteuid() != 0 {
-		return &MissingError{Packages: missing, NoLists: !haveLists()}
+		return &missingError{Packages: missing, NoLists: !haveLists()}
 	}
 	if err := install(ctx, p, missing); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return &MissingError{Packages: missing, Reason: err.Error(), NoLists: !haveLists()}
+		return &missingError{Packages: missing, Reason: err.Error(), NoLists: !haveLists()}
 	}
-	if still := Missing(list); len(still) > 0 {
-		return &MissingError{Packages: still, Reason: "apt-get has installed them, but they are not found"}
+	if still := missingPackages(list); len(still) > 0 {
+		return &missingError{Packages: still, Reason: "apt-get has installed them, but they are not found"}
 	}
 	return nil
 }

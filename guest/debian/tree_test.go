@@ -134,11 +134,11 @@ func TestMissing(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("Linux only")
 	}
-	if diff := cmp.Diff([]string{"x", "y"}, Missing(list)); diff != "" {
+	if diff := cmp.Diff([]string{"x", "y"}, missingPackages(list)); diff != "" {
 		t.Error(diff)
 	}
-	e := &MissingError{Packages: []string{"x", "y"}}
-	if !strings.HasSuffix(e.Error(), "sudo apt-get install --no-install-recommends x y") || !slices.Equal(e.Packages, Missing(list)) {
+	e := &missingError{Packages: []string{"x", "y"}}
+	if !strings.HasSuffix(e.Error(), "sudo apt-get install --no-install-recommends x y") || !slices.Equal(e.Packages, missingPackages(list)) {
 		t.Error(e)
 	}
 	e.NoLists = true

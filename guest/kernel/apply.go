@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// PatchError says which patch does not apply, and where.
-type PatchError struct {
+// patchError says which patch does not apply, and where.
+type patchError struct {
 	Patch  string
 	Number int // from 1
 	Of     int
@@ -22,7 +22,7 @@ type PatchError struct {
 	Reason string
 }
 
-func (e *PatchError) Error() string {
+func (e *patchError) Error() string {
 	where := ""
 	if e.File != "" {
 		where = ", " + e.File
@@ -38,7 +38,7 @@ var patchVars = regexp.MustCompile(`^(POSIXLY_CORRECT|PATCH_.*|VERSION_CONTROL|S
 
 // apply applies a series to the tree in dir. what names the tree to people. The
 // notes name what fitted only loosely, and may have gone to the wrong place.
-func apply(ctx context.Context, dir, what string, list Patches) (notes []string, err error) {
+func apply(ctx context.Context, dir, what string, list patchList) (notes []string, err error) {
 	for i, p := range list {
 		cmd := exec.CommandContext(ctx, "patch", "-p1", "--forward", "--batch", "--no-backup-if-mismatch", "--reject-file=-")
 		cmd.Dir = dir
@@ -91,8 +91,8 @@ var (
 )
 
 // readFailure finds the first failure in patch(1)'s messages.
-func readFailure(out string) *PatchError {
-	e := &PatchError{}
+func readFailure(out string) *patchError {
+	e := &patchError{}
 	file, missing := "", false
 	for line := range strings.Lines(out) {
 		line = strings.TrimSpace(line)

@@ -17,9 +17,9 @@ import (
 	"github.com/qcemu/qcemu/progress"
 )
 
-// DefaultLinux is the version that is built when the user names none: a
+// defaultLinux is the version that is built when the user names none: a
 // long-term one, with every algorithm still in the driver.
-const DefaultLinux = "6.12"
+const defaultLinux = "6.12"
 
 // Options say which kernel.
 type Options struct {
@@ -27,7 +27,7 @@ type Options struct {
 	Progress *progress.Printer
 	Debian   *debian.Client
 
-	Linux  string // version of Debian's source; empty: DefaultLinux
+	Linux  string // version of Debian's source; empty: defaultLinux
 	Tree   string // the user's kernel tree instead of it
 	Series string // the user's patches, in place of the project's own
 	Jobs   int    // compilers at a time; 0: one more than there are CPUs
@@ -64,7 +64,7 @@ func (b *Build) Modules(driver string) ([]string, error) {
 		}
 		return nil, fmt.Errorf("%s has no driver %q: %s", b.Source, driver, why)
 	}
-	return LoadOrder(dir)
+	return loadOrder(dir)
 }
 
 // Prepare makes the kernel that the options ask for, or finds it in the cache.
@@ -72,7 +72,7 @@ func Prepare(ctx context.Context, o Options) (*Build, error) {
 	if o.Tree != "" && o.Linux != "" {
 		return nil, errors.New("a kernel tree and a version of Debian's source are given: one of them only")
 	}
-	make := Default
+	make := fromDebian
 	if o.Tree != "" {
 		make = fromTree
 	}
@@ -80,11 +80,11 @@ func Prepare(ctx context.Context, o Options) (*Build, error) {
 	return b, misfit(err)
 }
 
-// Default makes the kernel of Debian's source with both drivers, or finds it in
+// fromDebian makes the kernel of Debian's source with both drivers, or finds it in
 // the cache.
-func Default(ctx context.Context, o Options) (*Build, error) {
+func fromDebian(ctx context.Context, o Options) (*Build, error) {
 	if o.Linux == "" {
-		o.Linux = DefaultLinux
+		o.Linux = defaultLinux
 	}
 	series, err := o.series(o.Linux)
 	if err != nil {
@@ -104,7 +104,7 @@ func Default(ctx context.Context, o Options) (*Build, error) {
 		return b, nil
 	}
 	patched, err := patchedKernel(ctx, o, stock, series)
-	var misfit *PatchError
+	var misfit *patchError
 	if errors.As(err, &misfit) && o.Series == "" {
 		// The project's series is made for some versions only; the stock driver
 		// is there for the others.
@@ -132,9 +132,9 @@ func Default(ctx context.Context, o Options) (*Build, error) {
 
 // series is what the driver "series" is made with: the user's patches, else the
 // project's.
-func (o Options) series(version string) (Patches, error) {
+func (o Options) series(version string) (patchList, error) {
 	if o.Series != "" {
-		return ReadPatches(o.Series)
+		return readPatches(o.Series)
 	}
 	return ownSeries(version)
 }

@@ -82,16 +82,16 @@ func older(a, b string) bool {
 	return a1 < b1 || a1 == b1 && a2 < b2
 }
 
-// Config is a kernel's configuration: value by symbol, CONFIG_ included.
-type Config map[string]string
+// kconfig is a kernel's configuration: value by symbol, CONFIG_ included.
+type kconfig map[string]string
 
-// ReadConfig reads a .config.
-func ReadConfig(path string) (Config, error) {
+// readConfig reads a .config.
+func readConfig(path string) (kconfig, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	c := Config{}
+	c := kconfig{}
 	for line := range strings.Lines(string(data)) {
 		line = strings.TrimSpace(line)
 		if name, value, ok := strings.Cut(line, "="); ok && strings.HasPrefix(name, "CONFIG_") {
@@ -102,11 +102,11 @@ func ReadConfig(path string) (Config, error) {
 }
 
 // on reports whether the symbol is built in or a module.
-func (c Config) on(name string) bool { return c[name] == "y" || c[name] == "m" }
+func (c kconfig) on(name string) bool { return c[name] == "y" || c[name] == "m" }
 
 // missing lists the symbols that a configuration lacks: a single symbol by its
 // name, a group by its title and all its symbols. Of a group one is enough.
-func (c Config) missing(list []symbol, n need) []string {
+func (c kconfig) missing(list []symbol, n need) []string {
 	var names, groups []string
 	have := map[string]bool{}
 	members := map[string][]string{}
@@ -144,7 +144,7 @@ var forbidden = []struct{ name, why string }{
 
 // checkOwn checks a configuration made from guest.config. lenient lets pass what
 // is merely wanted.
-func (c Config) checkOwn(version string, lenient bool) error {
+func (c kconfig) checkOwn(version string, lenient bool) error {
 	list := parseConfig(guestConfig)
 	m := c.missing(list, required)
 	if !lenient {
@@ -158,7 +158,7 @@ func (c Config) checkOwn(version string, lenient bool) error {
 
 // checkUser checks the configuration of a user's kernel: an error for what
 // nothing works without, notes for what costs a suite.
-func (c Config) checkUser(tree string) (notes []string, err error) {
+func (c kconfig) checkUser(tree string) (notes []string, err error) {
 	list := parseConfig(guestConfig)
 	if c["CONFIG_ARM64"] != "y" {
 		return nil, inputf("the kernel in %s is not configured for arm64: build it with make ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu-", tree)

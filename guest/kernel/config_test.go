@@ -70,13 +70,13 @@ func TestMissingSymbols(t *testing.T) {
 	}
 }
 
-func readTestConfig(t *testing.T, text string) Config {
+func readTestConfig(t *testing.T, text string) kconfig {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), ".config")
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	c, err := ReadConfig(file)
+	c, err := readConfig(file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ var sourceName = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
 // for it.
 func CheckInput(o Options) error {
 	if o.Linux != "" && !sourceName.MatchString(o.Linux) {
-		return inputf("--linux %s is neither a folder nor a version of Debian's kernel source, which looks like %s", o.Linux, DefaultLinux)
+		return inputf("--linux %s is neither a folder nor a version of Debian's kernel source, which looks like %s", o.Linux, defaultLinux)
 	}
 	if o.Tree != "" {
 		t, err := inspect(o.Tree)
@@ -34,7 +34,7 @@ func CheckInput(o Options) error {
 		}
 	}
 	if o.Series != "" {
-		if _, err := ReadPatches(o.Series); err != nil {
+		if _, err := readPatches(o.Series); err != nil {
 			return err
 		}
 	}
@@ -43,7 +43,7 @@ func CheckInput(o Options) error {
 
 // misfit makes a user's patch that does not apply a mistake of his.
 func misfit(err error) error {
-	if _, ok := errors.AsType[*PatchError](err); ok {
+	if _, ok := errors.AsType[*patchError](err); ok {
 		return &InputError{err}
 	}
 	return err

@@ -41,7 +41,7 @@ func TestCheckInput(t *testing.T) {
 }
 
 func TestMisfit(t *testing.T) {
-	patch := fmt.Errorf("making a kernel: %w", &PatchError{Patch: "x"})
+	patch := fmt.Errorf("making a kernel: %w", &patchError{Patch: "x"})
 	if _, ok := errors.AsType[*InputError](misfit(patch)); !ok {
 		t.Error("a patch that does not apply is no mistake of the user")
 	}

@@ -44,12 +44,12 @@ func checkBuild(t *testing.T, b *Build, driver string) {
 	for i, f := range files {
 		pos[strings.TrimSuffix(filepath.Base(f), ".ko")] = i + 1
 	}
-	for _, m := range []string{ModuleBAM, ModuleQCE, "tcrypt"} {
+	for _, m := range []string{moduleBAM, moduleQCE, "tcrypt"} {
 		if pos[m] == 0 {
 			t.Errorf("%s: no %s in %q", driver, m, files)
 		}
 	}
-	if pos["virt_dma"] == 0 || pos["virt_dma"] > pos[ModuleBAM] {
+	if pos["virt_dma"] == 0 || pos["virt_dma"] > pos[moduleBAM] {
 		t.Errorf("%s: bam_dma comes before virt_dma: %q", driver, files)
 	}
 	for _, f := range []string{b.Image, b.Config, b.SystemMap} {
@@ -62,7 +62,7 @@ func checkBuild(t *testing.T, b *Build, driver string) {
 func TestLiveDefault(t *testing.T) {
 	o := liveOptions(t)
 	o.Linux = os.Getenv("QCEMU_TEST_LINUX")
-	b, err := Default(t.Context(), o)
+	b, err := fromDebian(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestLiveDefault(t *testing.T) {
 	checkBuild(t, b, job.Series)
 	// Once it is there, neither a compiler nor a network is needed.
 	t.Setenv("PATH", "")
-	again, err := Default(t.Context(), o)
+	again, err := fromDebian(t.Context(), o)
 	if err != nil || again.Image != b.Image {
 		t.Errorf("without any program on PATH: %+v, %v", again, err)
 	}
@@ -96,7 +96,7 @@ func changed(t *testing.T, tree, name, old, new string) []byte {
 
 func TestLiveSeries(t *testing.T) {
 	o := liveOptions(t)
-	plain, err := Default(t.Context(), o)
+	plain, err := fromDebian(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestLiveSeries(t *testing.T) {
 	driver := changed(t, tree, "drivers/dma/qcom/bam_dma.c", "MODULE_DESCRIPTION(\"", "MODULE_DESCRIPTION(\"Changed ")
 	write(t, dir, "0001-driver.patch", driver)
 	o.Series = dir
-	b, err := Default(t.Context(), o)
+	b, err := fromDebian(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestLiveSeries(t *testing.T) {
 	// The tree of the stock kernel is as it was, so a second series applies too;
 	// this one reaches beyond the drivers.
 	write(t, dir, "0002-core.patch", changed(t, tree, "drivers/dma/dmaengine.c", "pr_debug(\"", "pr_debug(\"changed "))
-	b, err = Default(t.Context(), o)
+	b, err = fromDebian(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,8 +138,8 @@ func TestLiveSeries(t *testing.T) {
 	checkBuild(t, b, job.Series)
 
 	write(t, dir, "0003-again.patch", driver)
-	var failed *PatchError
-	if _, err = Default(t.Context(), o); !errors.As(err, &failed) || failed.Number != 3 || failed.File != "drivers/dma/qcom/bam_dma.c" {
+	var failed *patchError
+	if _, err = fromDebian(t.Context(), o); !errors.As(err, &failed) || failed.Number != 3 || failed.File != "drivers/dma/qcom/bam_dma.c" {
 		t.Errorf("a patch that does not apply: %v", err)
 	}
 	t.Log(err)
@@ -159,7 +159,7 @@ func vermagic(t *testing.T, b *Build, driver string) string {
 // A clean tree of a user: built in the cache, and not written to.
 func TestLiveTree(t *testing.T) {
 	o := liveOptions(t)
-	src, err := o.Debian.Source(t.Context(), DefaultLinux)
+	src, err := o.Debian.Source(t.Context(), defaultLinux)
 	if err != nil {
 		t.Fatal(err)
 	}

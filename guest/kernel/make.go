@@ -58,7 +58,7 @@ func (b *builder) args() []string {
 	if jobs <= 0 {
 		jobs = runtime.NumCPU() + 1
 	}
-	args := []string{"-C", b.src, "-j" + strconv.Itoa(jobs), "ARCH=arm64", "CROSS_COMPILE=" + CrossCompile, "LOCALVERSION="}
+	args := []string{"-C", b.src, "-j" + strconv.Itoa(jobs), "ARCH=arm64", "CROSS_COMPILE=" + crossCompile, "LOCALVERSION="}
 	if b.out != "" {
 		args = append(args, "O="+b.out)
 	}
@@ -177,7 +177,7 @@ func (b *builder) configure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	config, err := ReadConfig(filepath.Join(b.dir(), ".config"))
+	config, err := readConfig(filepath.Join(b.dir(), ".config"))
 	if err != nil {
 		return err
 	}
@@ -222,11 +222,11 @@ func sourceVersion(dir string) (string, error) {
 // toolchain names the compiler, as far as it shapes the kernel. It is empty if
 // there is none.
 func toolchain(ctx context.Context) string {
-	out, err := exec.CommandContext(ctx, CrossCompile+"gcc", "-dumpfullversion").Output()
+	out, err := exec.CommandContext(ctx, crossCompile+"gcc", "-dumpfullversion").Output()
 	if err != nil {
 		return ""
 	}
-	ld, err := exec.CommandContext(ctx, CrossCompile+"ld", "--version").Output()
+	ld, err := exec.CommandContext(ctx, crossCompile+"ld", "--version").Output()
 	if err != nil {
 		return ""
 	}

@@ -12,8 +12,8 @@ import (
 
 // The two drivers under test, as modules.
 const (
-	ModuleBAM = "bam_dma"
-	ModuleQCE = "qcrypto"
+	moduleBAM = "bam_dma"
+	moduleQCE = "qcrypto"
 )
 
 // carried are the modules that the guest may ask for. A kernel that has some of
@@ -21,7 +21,7 @@ const (
 // are brought along, with what they depend on. A user's kernel may have
 // hundreds of others.
 var carried = []string{
-	ModuleBAM, ModuleQCE, "tcrypt", "virtio_crypto",
+	moduleBAM, moduleQCE, "tcrypt", "virtio_crypto",
 	// The machine and the shared folder.
 	"virtio_mmio", "virtio_console", "virtio_blk", "virtio_rng", "9pnet_fd", "9p",
 	// Disks and what is on them.
@@ -110,10 +110,10 @@ func collectModules(from, to string) error {
 	return nil
 }
 
-// LoadOrder lists the files of a module folder to load for the named modules,
+// loadOrder lists the files of a module folder to load for the named modules,
 // each after what it depends on. Modules that the kernel has built in are left
 // out. Without names it is everything in the folder.
-func LoadOrder(dir string, names ...string) ([]string, error) {
+func loadOrder(dir string, names ...string) ([]string, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.ko"))
 	if err != nil {
 		return nil, err

@@ -124,7 +124,7 @@ func TestLoadOrder(t *testing.T) {
 		want  []string
 		err   string
 	}{
-		{[]string{ModuleBAM, ModuleQCE}, []string{"virt-dma.ko", "bam_dma.ko", "crypto_engine.ko", "qcrypto.ko"}, ""},
+		{[]string{moduleBAM, moduleQCE}, []string{"virt-dma.ko", "bam_dma.ko", "crypto_engine.ko", "qcrypto.ko"}, ""},
 		{[]string{"virtio-mmio", "virt-dma"}, []string{"virt-dma.ko"}, ""},
 		{[]string{"ring_a"}, []string{"ring_b.ko", "ring_a.ko"}, ""}, // no such thing, but no hang either
 		{[]string{"none"}, nil, "module none is not in"},
@@ -132,7 +132,7 @@ func TestLoadOrder(t *testing.T) {
 		{nil, nil, "gone"},
 	}
 	for _, test := range tests {
-		got, err := LoadOrder(dir, test.names...)
+		got, err := loadOrder(dir, test.names...)
 		if test.err != "" {
 			if err == nil || !strings.Contains(err.Error(), test.err) {
 				t.Errorf("%q: %v", test.names, err)
@@ -144,7 +144,7 @@ func TestLoadOrder(t *testing.T) {
 		}
 	}
 	write(t, dir, "broken.ko", []byte("not ELF"))
-	if _, err := LoadOrder(dir); err == nil || !strings.Contains(err.Error(), "broken.ko") {
+	if _, err := loadOrder(dir); err == nil || !strings.Contains(err.Error(), "broken.ko") {
 		t.Errorf("a broken module: %v", err)
 	}
 }

@@ -18,18 +18,18 @@ import (
 	"strings"
 )
 
-// Patch is one patch of a series.
-type Patch struct {
+// patch is one patch of a series.
+type patch struct {
 	Name    string // the subject without its [PATCH …] tag, else the file name
 	Diff    []byte // unified diff, with whatever text stood around it
 	Touched []string
 }
 
-// Patches is a series, in the order of application.
-type Patches []Patch
+// patchList is a series, in the order of application.
+type patchList []patch
 
-// Touched lists the files that the series changes, adds or removes.
-func (ps Patches) Touched() []string {
+// touched lists the files that the series changes, adds or removes.
+func (ps patchList) touched() []string {
 	var all []string
 	for _, p := range ps {
 		all = append(all, p.Touched...)
@@ -38,10 +38,10 @@ func (ps Patches) Touched() []string {
 	return slices.Compact(all)
 }
 
-// ReadPatches reads a series as "b4 am" or "git format-patch" write it: an mbox
+// readPatches reads a series as "b4 am" or "git format-patch" write it: an mbox
 // file, a single patch, a maildir, or a folder of patches, applied in the order
 // of their names. Mails without a diff, cover letters for example, are left out.
-func ReadPatches(name string) (Patches, error) {
+func readPatches(name string) (patchList, error) {
 	st, err := os.Stat(name)
 	if err != nil {
 		return nil, inputf("--series %s: %w", name, unwrapPath(err))
@@ -52,7 +52,7 @@ func ReadPatches(name string) (Patches, error) {
 			return nil, err
 		}
 	}
-	var all Patches
+	var all patchList
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
@@ -71,12 +71,12 @@ func ReadPatches(name string) (Patches, error) {
 }
 
 // readPatchFS reads the patches of a folder of an embedded series.
-func readPatchFS(fsys fs.FS, dir string) (Patches, error) {
+func readPatchFS(fsys fs.FS, dir string) (patchList, error) {
 	names, err := fs.Glob(fsys, path.Join(dir, "*.patch"))
 	if err != nil {
 		return nil, err
 	}
-	var all Patches
+	var all patchList
 	for _, name := range names {
 		data, err := fs.ReadFile(fsys, name)
 		if err != nil {
@@ -131,7 +131,7 @@ func seriesFiles(dir string) ([]string, error) {
 var fromLine = regexp.MustCompile(`(?m)^From \S+ .*\b[0-9]{4}\r?$`)
 
 // parseMbox reads the mails of an mbox, or a bare diff.
-func parseMbox(file string, data []byte) (Patches, error) {
+func parseMbox(file string, data []byte) (patchList, error) {
 	var mails [][]byte
 	marks := fromLine.FindAllIndex(data, -1)
 	for i, m := range marks {
@@ -152,7 +152,7 @@ func parseMbox(file string, data []byte) (Patches, error) {
 	if len(mails) == 0 {
 		mails = [][]byte{data}
 	}
-	var list Patches
+	var list patchList
 	for _, text := range mails {
 		p, err := parseMail(file, text)
 		if err != nil {
@@ -171,8 +171,8 @@ func startsHeader(b []byte) bool { return headerLine.Match(b) }
 
 // parseMail takes the diff out of a mail. Text without mail headers is a diff
 // as it stands.
-func parseMail(file string, text []byte) (Patch, error) {
-	p := Patch{Name: file, Diff: text}
+func parseMail(file string, text []byte) (patch, error) {
+	p := patch{Name: file, Diff: text}
 	if startsHeader(text) {
 		if msg, err := mail.ReadMessage(bytes.NewReader(text)); err == nil && msg.Header.Get("Subject") != "" {
 			p.Name = subject(msg.Header.Get("Subject"))

@@ -29,7 +29,7 @@ func TestReadPatches(t *testing.T) {
 		{"testdata/series/encoded.eml", []summary{{"crypto: qce - quoted", qce}}},
 	}
 	for _, test := range tests {
-		list, err := ReadPatches(test.path)
+		list, err := readPatches(test.path)
 		if err != nil {
 			t.Errorf("%s: %v", test.path, err)
 			continue
@@ -64,7 +64,7 @@ func TestReadPatchesErrors(t *testing.T) {
 		write("abs.patch", "--- /etc/passwd\n+++ /etc/passwd\n@@ -1 +1 @@\n-a\n+b\n"):                "",
 		write("bin.patch", "diff --git a/x b/x\nGIT binary patch\nliteral 0\n"):                      "binary",
 	} {
-		_, err := ReadPatches(path)
+		_, err := readPatches(path)
 		if want == "" {
 			continue
 		}
@@ -100,24 +100,24 @@ func TestApply(t *testing.T) {
 		t.Skip("patch is not installed")
 	}
 	const before = "1\n2\n3\n4\n5\n6\n7\n8\n9\n"
-	diff := func(name, from, to string) Patch {
-		return Patch{Name: "change " + from, Diff: []byte("--- a/" + name + "\n+++ b/" + name + "\n@@ -4,3 +4,3 @@\n 4\n-" + from + "\n+" + to + "\n 6\n")}
+	diff := func(name, from, to string) patch {
+		return patch{Name: "change " + from, Diff: []byte("--- a/" + name + "\n+++ b/" + name + "\n@@ -4,3 +4,3 @@\n 4\n-" + from + "\n+" + to + "\n 6\n")}
 	}
-	add := Patch{Name: "add", Diff: []byte("--- /dev/null\n+++ b/d/new\n@@ -0,0 +1 @@\n+hello\n")}
-	wide := Patch{Name: "wide", Diff: []byte("--- a/f\n+++ b/f\n@@ -2,7 +2,7 @@\n zwei\n 3\n 4\n-5\n+5a\n 6\n 7\n 8\n")}
+	add := patch{Name: "add", Diff: []byte("--- /dev/null\n+++ b/d/new\n@@ -0,0 +1 @@\n+hello\n")}
+	wide := patch{Name: "wide", Diff: []byte("--- a/f\n+++ b/f\n@@ -2,7 +2,7 @@\n zwei\n 3\n 4\n-5\n+5a\n 6\n 7\n 8\n")}
 	tests := []struct {
 		name   string
-		series Patches
+		series patchList
 		err    string
 		notes  int
 	}{
-		{"good", Patches{diff("f", "5", "five"), diff("f", "five", "5a"), add}, "", 0},
-		{"loose", Patches{wide, add}, "", 1},
-		{"context", Patches{add, diff("f", "x", "y")}, `patch 2 of 2 ("change x") does not apply to Linux 9.9, f, hunk 1 at line 4: the lines around`, 0},
-		{"no file", Patches{diff("drivers/g", "5", "six")}, `patch 1 of 1 ("change 5") does not apply to Linux 9.9, drivers/g: the tree has no such file`, 0},
-		{"twice", Patches{diff("f", "5", "five"), diff("f", "5", "five")}, `, f: the tree has this change already`, 0},
-		{"exists", Patches{add, add}, `d/new: the`, 0},
-		{"damaged", Patches{{Name: "cut", Diff: []byte("--- a/f\n+++ b/f\n@@ -4,3 +4,3 @@\n 4\n-5\n")}}, "the patch is damaged", 0},
+		{"good", patchList{diff("f", "5", "five"), diff("f", "five", "5a"), add}, "", 0},
+		{"loose", patchList{wide, add}, "", 1},
+		{"context", patchList{add, diff("f", "x", "y")}, `patch 2 of 2 ("change x") does not apply to Linux 9.9, f, hunk 1 at line 4: the lines around`, 0},
+		{"no file", patchList{diff("drivers/g", "5", "six")}, `patch 1 of 1 ("change 5") does not apply to Linux 9.9, drivers/g: the tree has no such file`, 0},
+		{"twice", patchList{diff("f", "5", "five"), diff("f", "5", "five")}, `, f: the tree has this change already`, 0},
+		{"exists", patchList{add, add}, `d/new: the`, 0},
+		{"damaged", patchList{{Name: "cut", Diff: []byte("--- a/f\n+++ b/f\n@@ -4,3 +4,3 @@\n 4\n-5\n")}}, "the patch is damaged", 0},
 	}
 	for _, test := range tests {
 		dir := t.TempDir()
@@ -164,12 +164,12 @@ func TestOwnSeriesByVersion(t *testing.T) {
 
 // The project's own series leaves the Image as it is.
 func TestOwnSeries(t *testing.T) {
-	list, err := ownSeries(DefaultLinux)
+	list, err := ownSeries(defaultLinux)
 	if err != nil || len(list) == 0 {
 		t.Fatalf("%d patches, %v", len(list), err)
 	}
-	if !driversOnly(list.Touched()) {
-		t.Errorf("it reaches beyond the drivers: %q", list.Touched())
+	if !driversOnly(list.touched()) {
+		t.Errorf("it reaches beyond the drivers: %q", list.touched())
 	}
 }
 

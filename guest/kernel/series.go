@@ -7,11 +7,11 @@ import (
 )
 
 // ownSeries reads the project's patches for a version.
-func ownSeries(version string) (Patches, error) { return seriesFor(series.Patches, version) }
+func ownSeries(version string) (patchList, error) { return seriesFor(series.Patches, version) }
 
 // seriesFor reads the patches in the folder of the version, else the ones for
 // all versions.
-func seriesFor(fsys fs.FS, version string) (Patches, error) {
+func seriesFor(fsys fs.FS, version string) (patchList, error) {
 	list, err := readPatchFS(fsys, version)
 	if err != nil || len(list) > 0 {
 		return list, err

@@ -190,14 +190,14 @@ func driversOnly(files []string) bool {
 
 // patchedKernel builds the modules of a kernel once more with a series applied,
 // and the Image if the series reaches that far.
-func patchedKernel(ctx context.Context, o Options, stock *entry, series Patches) (*entry, error) {
+func patchedKernel(ctx context.Context, o Options, stock *entry, series patchList) (*entry, error) {
 	inputs := []string{stock.key, recipe}
 	for _, p := range series {
 		inputs = append(inputs, string(p.Diff))
 	}
 	key := cache.Key("linux-"+stock.Source+"-series", inputs...)
 	what := "Linux " + stock.Source
-	image := !driversOnly(series.Touched())
+	image := !driversOnly(series.touched())
 	dir, err := o.Cache.Get(ctx, cache.Recipe{
 		Kind: kindKernel, Key: key, What: what + " with the patch series", Space: space,
 		Make: func(ctx context.Context, dir string) (err error) {
@@ -210,7 +210,7 @@ func patchedKernel(ctx context.Context, o Options, stock *entry, series Patches)
 			// The patches see nothing but the files they touch: whether they
 			// apply is known before the whole tree is copied.
 			changed := filepath.Join(dir, "changed")
-			if err := pickFiles(ctx, o, from, changed, series.Touched()); err != nil {
+			if err := pickFiles(ctx, o, from, changed, series.touched()); err != nil {
 				return err
 			}
 			notes, err := apply(ctx, changed, what, series)
@@ -220,7 +220,7 @@ func patchedKernel(ctx context.Context, o Options, stock *entry, series Patches)
 			if err := cloneTree(ctx, from, tree); err != nil {
 				return err
 			}
-			if err := overlay(changed, tree, series.Touched()); err != nil {
+			if err := overlay(changed, tree, series.touched()); err != nil {
 				return err
 			}
 			b := builder{src: tree, log: o.logFile(key), jobs: o.Jobs}

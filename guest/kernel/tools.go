@@ -6,8 +6,8 @@ import (
 	"github.com/qcemu/qcemu/guest/debian"
 )
 
-// CrossCompile is the prefix of the compiler's programs.
-const CrossCompile = "aarch64-linux-gnu-"
+// crossCompile is the prefix of the compiler's programs.
+const crossCompile = "aarch64-linux-gnu-"
 
 // HostTools is what a machine must have to build the guest's kernel. Kernels
 // with other configurations need more: libssl-dev for signed modules, libelf
@@ -18,7 +18,7 @@ func HostTools() []debian.Requirement {
 		cross = "gcc" // the native compiler answers to the long name as well
 	}
 	return []debian.Requirement{
-		{Package: cross, Program: CrossCompile + "gcc"},
+		{Package: cross, Program: crossCompile + "gcc"},
 		{Package: "gcc", Program: "gcc"}, // for the programs that the build itself runs
 		{Package: "libc6-dev", Header: "stdlib.h"},
 		{Package: "make", Program: "make"},

@@ -87,7 +87,7 @@ func (t *userTree) buildable(o Options) error {
 	case t.source != t.dir:
 		return inputf("--linux %s is a build folder without an arm64 Image: run make Image modules there", t.dir)
 	case t.used():
-		return inputf("--linux %s is configured, but has no arm64 Image: finish it (make ARCH=arm64 CROSS_COMPILE=%s Image modules), or run make mrproper there and it is built in the cache", t.dir, CrossCompile)
+		return inputf("--linux %s is configured, but has no arm64 Image: finish it (make ARCH=arm64 CROSS_COMPILE=%s Image modules), or run make mrproper there and it is built in the cache", t.dir, crossCompile)
 	}
 	return nil
 }
@@ -134,7 +134,7 @@ func fromTree(ctx context.Context, o Options) (*Build, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := ReadConfig(b.Config)
+	config, err := readConfig(b.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func fromTree(ctx context.Context, o Options) (*Build, error) {
 
 // asBuilt takes Image and modules from a built tree.
 func (t *userTree) asBuilt(ctx context.Context, o Options) (*entry, error) {
-	config, err := ReadConfig(filepath.Join(t.dir, ".config"))
+	config, err := readConfig(filepath.Join(t.dir, ".config"))
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +208,7 @@ func (t *userTree) buildBeside(ctx context.Context, o Options) (*entry, error) {
 	b := builder{src: t.dir, out: work, log: o.logFile(key), jobs: o.Jobs, lenient: true}
 	var total int64
 	if !exists(filepath.Join(work, "vmlinux")) {
-		total = expected[DefaultLinux]
+		total = expected[defaultLinux]
 	}
 	if _, err := b.all(ctx, o, "Linux "+t.version+" of "+t.dir, total); err != nil {
 		return nil, err
@@ -218,7 +218,7 @@ func (t *userTree) buildBeside(ctx context.Context, o Options) (*entry, error) {
 
 // patched builds a copy of the tree with the user's series.
 func (t *userTree) patched(ctx context.Context, o Options) (*entry, error) {
-	series, err := ReadPatches(o.Series)
+	series, err := readPatches(o.Series)
 	if err != nil {
 		return nil, err
 	}
@@ -254,7 +254,7 @@ func (t *userTree) patched(ctx context.Context, o Options) (*entry, error) {
 				return err
 			}
 			b := builder{src: tree, log: o.logFile(key), jobs: o.Jobs, lenient: true}
-			steps, err := b.all(ctx, o, what+" with the patch series", expected[DefaultLinux])
+			steps, err := b.all(ctx, o, what+" with the patch series", expected[defaultLinux])
 			if err != nil {
 				return err
 			}

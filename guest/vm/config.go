@@ -7,12 +7,12 @@ import (
 	"github.com/qcemu/qcemu/guest/job"
 )
 
-// Slot is the PCI slot of the device that carries the crypto block; the boot
+// slot is the PCI slot of the device that carries the crypto block; the boot
 // stub programs its BAR (see docs/boot.md).
-const Slot = 4
+const slot = 4
 
-// DiskSerial is the serial number of the virtio disk, by which the guest finds it.
-const DiskSerial = "qcemu-disk"
+// diskSerial is the serial number of the virtio disk, by which the guest finds it.
+const diskSerial = "qcemu-disk"
 
 // Config is the machine.
 type Config struct {
@@ -68,7 +68,7 @@ func (c *Config) Args() []string {
 		"-append", c.Append,
 	)
 	if c.BlockSocket != "" {
-		args = append(args, "-device", fmt.Sprintf(`{"driver":"vfio-user-pci","socket":{"type":"unix","path":%q},"addr":"%d.0"}`, c.BlockSocket, Slot))
+		args = append(args, "-device", fmt.Sprintf(`{"driver":"vfio-user-pci","socket":{"type":"unix","path":%q},"addr":"%d.0"}`, c.BlockSocket, slot))
 	}
 	if c.ShareSocket != "" {
 		args = append(args,
@@ -79,7 +79,7 @@ func (c *Config) Args() []string {
 	if c.Disk != "" {
 		args = append(args,
 			"-drive", "if=none,id=disk,format=raw,cache=unsafe,file="+escape(c.Disk),
-			"-device", "virtio-blk-device,drive=disk,serial="+DiskSerial)
+			"-device", "virtio-blk-device,drive=disk,serial="+diskSerial)
 	}
 	args = append(args, c.crypto()...)
 	args = append(args, "-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-device,rng=rng")

@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// MinMajor and MinMinor are the first QEMU release with the vfio-user client.
+// minMajor and minMinor are the first QEMU release with the vfio-user client.
 const (
-	MinMajor = 10
-	MinMinor = 1
+	minMajor = 10
+	minMinor = 1
 )
 
 // program is the emulator for an arm64 guest.
@@ -70,8 +70,8 @@ func Check(ctx context.Context, argv, env []string) (*QEMU, error) {
 	major, _ := strconv.Atoi(string(m[1]))
 	minor, _ := strconv.Atoi(string(m[2]))
 	q.Version = string(m[1]) + "." + string(m[2]) + string(m[3])
-	if major < MinMajor || major == MinMajor && minor < MinMinor {
-		return nil, &UnfitError{name, fmt.Sprintf("is version %s, %d.%d or newer is needed (the vfio-user client is missing before)", q.Version, MinMajor, MinMinor)}
+	if major < minMajor || major == minMajor && minor < minMinor {
+		return nil, &UnfitError{name, fmt.Sprintf("is version %s, %d.%d or newer is needed (the vfio-user client is missing before)", q.Version, minMajor, minMinor)}
 	}
 	// A QEMU built without the device answers this with an error.
 	if out, err := q.command(ctx, "-device", "vfio-user-pci,help").CombinedOutput(); err != nil || !strings.Contains(string(out), "vfio-user-pci options") {

@@ -86,8 +86,8 @@ func (f *Frontend) Send(r wire.Request, flags uint32, fds []int, payload ...any)
 	return f.Sock.Send(head, body, fds...)
 }
 
-// ErrSilent means that the back-end has not answered in time.
-var ErrSilent = errors.New("no answer")
+// errSilent means that the back-end has not answered in time.
+var errSilent = errors.New("no answer")
 
 // Receive returns the payload of the next reply.
 func (f *Frontend) Receive() ([]byte, error) {
@@ -108,7 +108,7 @@ func (f *Frontend) fill(p []byte) error {
 			return err
 		}
 		if !ready {
-			return ErrSilent
+			return errSilent
 		}
 		n, fds, err := f.Sock.Recv(p, true)
 		f.FDs = append(f.FDs, fds...)

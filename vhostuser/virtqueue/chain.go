@@ -124,9 +124,6 @@ func (v *View) Reset(segs []Segment, off, size uint64) {
 	*v = View{segs: segs, first: off, size: size}
 }
 
-// Size returns the length of the stream in bytes.
-func (v *View) Size() uint64 { return v.size }
-
 // Read fills p from offset off on. It fails with a *bus.Fault, also past the
 // end.
 func (v *View) Read(mem bus.Memory, off uint64, p []byte) error { return v.move(mem, off, p, false) }

@@ -81,7 +81,6 @@ const (
 	ConfigSize     = 12
 	InflightSize   = 20
 	InflightPadded = 24
-	MaxPayload     = MemTableSize + 1024*RegionSize // far more than any message has
 )
 
 // Get decodes a payload, which is long enough.

@@ -19,7 +19,6 @@ const HeaderSize = 16
 
 // Defaults that hold for a peer that does not say otherwise.
 const (
-	DefaultMaxFDs  = 1
 	DefaultMaxXfer = 1 << 20
 	DefaultMaxMaps = 65535
 	DefaultPgsizes = 4096
