@@ -82,7 +82,7 @@ func (s virtio) Run(ctx context.Context, env *Env) error {
 		if err := r.only(ctx, way); err != nil {
 			return err
 		}
-		env.Case(report.Case{Name: "selftest/" + way, Algorithm: VirtioAlgorithm}, func(c *report.Case) { r.selftest(ctx, c) })
+		env.Case(report.Case{Name: "selftest/" + way, Algorithm: VirtioAlgorithm}, func(c *report.Case) { r.tested(ctx, way, c) })
 		if c := r.usable(way); c != nil {
 			env.Report(*c)
 			continue
@@ -202,6 +202,35 @@ func (r *virtioRun) bound(device string) bool {
 	return err == nil && len(found) > 0
 }
 
+// tested is selftest, with as many tries as the engine's own driver has on a machine
+// that is too slow for the kernel's limit.
+func (r *virtioRun) tested(ctx context.Context, way string, c *report.Case) {
+	fresh := *c
+	for try := 0; ; try++ {
+		r.selftest(ctx, c)
+		if c.Status != report.Fail || try == maxTries || !r.gaveUp() {
+			return
+		}
+		r.env.Progress("the kernel gave up to wait for a test: again")
+		err := fewerTests(r.env.Kernel, r.write)
+		if err == nil {
+			err = r.only(ctx, way)
+		}
+		if err != nil {
+			failf(c, "%v", err)
+			return
+		}
+		*c = fresh
+		c.Detail = fmt.Sprintf("tested %d times, with fewer random tests each time: before, the kernel had given up to wait for an algorithm", try+2)
+	}
+}
+
+// gaveUp reports whether the test has failed by a limit of the kernel's.
+func (r *virtioRun) gaveUp() bool {
+	lines, err := r.env.Kernel.LogSince(r.since)
+	return err == nil && slices.ContainsFunc(testMessages(lines, VirtioAlgorithm), func(l LogLine) bool { return timedOut.MatchString(l.Text) })
+}
+
 // selftest waits for the kernel's own self-test.
 func (r *virtioRun) selftest(ctx context.Context, c *report.Case) {
 	if reason := testsOff(r.env.Kernel); reason != "" {
@@ -230,7 +259,7 @@ func (r *virtioRun) selftest(ctx context.Context, c *report.Case) {
 	}
 }
 
-const virtioTestLimit = 2 * time.Minute
+const virtioTestLimit = 10 * time.Minute
 
 func failedIn(lines []LogLine) bool {
 	return slices.ContainsFunc(lines, func(l LogLine) bool {

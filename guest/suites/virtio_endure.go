@@ -46,7 +46,7 @@ func (virtioEndure) Run(ctx context.Context, env *Env) error {
 	if err := r.only(ctx, VirtioOurs); err != nil {
 		return err
 	}
-	r.selftest(ctx, &report.Case{})
+	r.tested(ctx, VirtioOurs, &report.Case{Status: report.Pass})
 	env.Case(report.Case{Name: VirtioEndure, Algorithm: VirtioAlgorithm}, func(c *report.Case) {
 		var done atomic.Int64
 		errs := make([]error, endureUsers)

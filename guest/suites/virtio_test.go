@@ -114,3 +114,44 @@ func TestVirtioSelftest(t *testing.T) {
 		}
 	}
 }
+
+// TestVirtioSelftestOnSlowMachine has the kernel give up to wait for an algorithm until
+// the device was bound again often enough.
+func TestVirtioSelftestOnSlowMachine(t *testing.T) {
+	const late = "alg: skcipher: error allocating cbc(aes-generic) (generic impl of cbc(aes)): -110\n" +
+		"alg: self-tests for cbc(aes) using virtio_crypto_aes_cbc failed (rc=-110)\n"
+	for name, tt := range map[string]struct {
+		bad   int // tests that end late
+		want  report.Status
+		tests string // random ones in the end
+	}{"never": {0, report.Pass, "100"}, "once": {1, report.Pass, "25"}, "always": {9, report.Fail, "6"}} {
+		k := newVirtioGuest()
+		k.files[fuzzIterations] = "100"
+		runs := 0
+		test := func() {
+			k.algorithms[0].Selftest = "passed"
+			if runs++; runs <= tt.bad {
+				k.algorithms[0].Selftest = "unknown"
+				k.log = append(k.log, logLines(late)...)
+			}
+		}
+		test()
+		r := &virtioRun{env: envOf(Virtio, k), devices: map[string]string{VirtioOurs: "virtio1"}, write: func(name, value string) error {
+			if name == fuzzIterations {
+				k.files[name] = value
+				return nil
+			}
+			err := k.write(name, value)
+			if path.Base(name) == "bind" {
+				test()
+			}
+			return err
+		}}
+		r.env.Emit = func(job.Event) {}
+		got := report.Case{Status: report.Pass}
+		r.tested(t.Context(), VirtioOurs, &got)
+		if got.Status != tt.want || k.files[fuzzIterations] != tt.tests || runs > 1+maxTries {
+			t.Errorf("%s: %+v, %s random tests, %d runs", name, got, k.files[fuzzIterations], runs)
+		}
+	}
+}
