@@ -1,6 +1,8 @@
 package mutants
 
 import (
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -22,6 +24,10 @@ func TestAll(t *testing.T) {
 	for _, r := range rulebook.Rules() {
 		rules[r.ID] = r
 	}
+	doc, err := os.ReadFile("../../../docs/findings.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	quick := 0
 	for _, m := range list {
 		if m.What == "" || strings.HasPrefix(m.What, "[") {
@@ -29,6 +35,9 @@ func TestAll(t *testing.T) {
 		}
 		if !strings.Contains(string(m.Patch), "\n+++ b/drivers/") {
 			t.Errorf("%s: it changes no driver", m.Name)
+		}
+		if !regexp.MustCompile(`[|,] ` + regexp.QuoteMeta(m.Name) + `[, ]`).Match(doc) {
+			t.Errorf("%s: docs/findings.md does not say what it looks like (devices/rulebook/mistakes.md)", m.Name)
 		}
 		broken := false
 		for _, id := range m.Finds {
