@@ -278,30 +278,20 @@ func (e *Engine) configChanged(r *trace.Rule, by trace.Master, off uint32, shown
 // fail sets an error bit of STATUS with its summaries.
 func (e *Engine) fail(bit uint32) { e.status |= bit | SwErr | ErrIntr }
 
-func (e *Engine) writeStatus(val uint32) {
-	switch e.rd[rdStatusWrite] {
-	case statusClearAll:
-		e.status = 0
-	case statusZeroOnly:
-		if val == 0 {
-			e.status = 0
-		}
-	default:
-		e.status &= val
-	}
-}
+func (e *Engine) writeStatus(val uint32)  { e.status = e.statusAfter(e.status, val) }
+func (e *Engine) writeStatus2(val uint32) { e.status2 = e.statusAfter(e.status2, val) }
 
-func (e *Engine) writeStatus2(val uint32) {
-	switch e.rd[rdStatusWrite] {
-	case statusClearAll:
-		e.status2 = 0
-	case statusZeroOnly:
-		if val == 0 {
-			e.status2 = 0
-		}
-	default:
-		e.status2 &= val
+// statusAfter is what a write leaves of the error bits.
+func (e *Engine) statusAfter(was, val uint32) uint32 {
+	switch {
+	case e.rd[rdStatusWrite] == statusClearAll:
+		return 0
+	case e.rd[rdStatusWrite] != statusZeroOnly:
+		return was & val
+	case val == 0:
+		return 0
 	}
+	return was
 }
 
 // liveStatus is STATUS as software reads it: the stored bits, and those that

@@ -3,15 +3,12 @@ package record
 import (
 	"bytes"
 	"context"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/qcemu/qcemu/devices/bus"
 	"github.com/qcemu/qcemu/devices/cryptoblock"
-	"github.com/qcemu/qcemu/devices/cryptoblock/blocktest"
 	"github.com/qcemu/qcemu/devices/model"
 )
 
@@ -40,17 +37,7 @@ func (h *holed) Write(addr uint64, p []byte) error {
 // of other sizes than a driver's.
 func runHoled(t *testing.T, c model.Config) recorded {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "run.qrec")
-	r, err := create(path, Header{Tool: "test", Origin: "a test", Chip: c.Chip(), Rules: rules(), Config: c}, func(err error) { t.Error(err) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.start(0)
-	m, err := model.New(c, model.Options{Tap: r, Manual: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	linux := blocktest.New(m.Block, m.Profile)
+	m, linux, end := recording(t, c)
 	hung := 0
 	for i, h := range []holed{
 		{reads: -1, writes: -1},
@@ -80,18 +67,10 @@ func runHoled(t *testing.T, c model.Config) recorded {
 			m.Block.Do(e)
 		}
 	}
-	m.Block.Settle()
-	if err := r.Close(m); err != nil {
-		t.Fatal(err)
-	}
 	if hung < 3 {
 		t.Errorf("only %d requests came to nothing", hung)
 	}
-	file, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return recorded{file: file, model: m}
+	return recorded{file: end(), model: m}
 }
 
 // TestFaults: accesses to memory that fail are recorded with their reasons, and a

@@ -261,50 +261,32 @@ func (r *Recorder) do(f func(e *encoder)) {
 
 // Enter implements cryptoblock.Tap.
 func (r *Recorder) Enter(n *cryptoblock.Entry) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.off {
-		return
-	}
-	if r.room(); r.off {
-		return
-	}
-	r.writes, r.sum = 0, 0
-	r.enc.entry(n)
+	r.do(func(e *encoder) {
+		r.writes, r.sum = 0, 0
+		e.entry(n)
+	})
 }
 
 // Leave implements cryptoblock.Tap.
 func (r *Recorder) Leave(n *cryptoblock.Entry) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.off {
-		return
-	}
-	if r.room(); r.off {
-		return
-	}
-	r.enc.leave(n, r.writes, r.sum)
-	r.entries++
+	r.do(func(e *encoder) {
+		e.leave(n, r.writes, r.sum)
+		r.entries++
+	})
 }
 
 // MemoryRead implements cryptoblock.Tap.
 func (r *Recorder) MemoryRead(pipe int, addr uint64, p []byte, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.off {
-		return
-	}
-	if r.room(); r.off {
-		return
-	}
-	switch {
-	case len(p) > maxAccess:
-		r.stop(fmt.Errorf("a pipe reads %d bytes at once", len(p)))
-	case err != nil:
-		r.enc.fault(pipe, addr, len(p), faultOf(err))
-	default:
-		r.enc.fetch(pipe, addr, p)
-	}
+	r.do(func(e *encoder) {
+		switch {
+		case len(p) > maxAccess:
+			r.stop(fmt.Errorf("a pipe reads %d bytes at once", len(p)))
+		case err != nil:
+			e.fault(pipe, addr, len(p), faultOf(err))
+		default:
+			e.fetch(pipe, addr, p)
+		}
+	})
 }
 
 // MemoryWrite implements cryptoblock.Tap.

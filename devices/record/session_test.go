@@ -31,17 +31,7 @@ const keyByte = 0xA7
 // runLinux records a few requests of both drivers' ways.
 func runLinux(t testing.TB, c model.Config, rounds int) recorded {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "run.qrec")
-	r, err := create(path, Header{Tool: "test", Origin: "a test", Chip: c.Chip(), Rules: rules(), Config: c}, func(err error) { t.Error(err) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.start(0)
-	m, err := model.New(c, model.Options{Tap: r, Manual: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	linux := blocktest.New(m.Block, m.Profile)
+	m, linux, end := recording(t, c)
 	n := 0
 	for round := range rounds {
 		for i, req := range requests(byte(round)) {
@@ -60,15 +50,34 @@ func runLinux(t testing.TB, c model.Config, rounds int) recorded {
 		}
 		m.Begin("")
 	}
-	m.Block.Settle()
-	if err := r.Close(m); err != nil {
-		t.Fatal(err)
-	}
-	file, err := os.ReadFile(path)
+	return recorded{end(), m, n}
+}
+
+// recording is a model with Linux on it that is being recorded. end returns the
+// file.
+func recording(t testing.TB, c model.Config) (m *model.Model, linux *blocktest.Linux, end func() []byte) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "run.qrec")
+	r, err := create(path, Header{Tool: "test", Origin: "a test", Chip: c.Chip(), Rules: rules(), Config: c}, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	return recorded{file, m, n}
+	r.start(0)
+	if m, err = model.New(c, model.Options{Tap: r, Manual: true}); err != nil {
+		t.Fatal(err)
+	}
+	return m, blocktest.New(m.Block, m.Profile), func() []byte {
+		t.Helper()
+		m.Block.Settle()
+		if err := r.Close(m); err != nil {
+			t.Fatal(err)
+		}
+		file, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
 }
 
 func requests(salt byte) []qcetest.Request {

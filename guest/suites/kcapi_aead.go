@@ -93,16 +93,21 @@ func assocSizes(a EngineAlgorithm) [][]byte {
 	return out
 }
 
+// sealed opens a transform and returns it with what a message has to become.
+func sealed(a EngineAlgorithm, k aeadKeys, iv, assoc, plain []byte, tag int) (*afalg.AEAD, []byte, error) {
+	want, err := refSeal(a.Name, k, iv, assoc, plain, tag)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := afalg.NewAEAD(a.Driver, k.kernelKey(a.Name), tag)
+	return c, want, err
+}
+
 // aeadOnce encrypts and decrypts one message with one transform, and compares
 // both with the reference.
 func aeadOnce(a EngineAlgorithm, k aeadKeys, tag int, assoc []byte, n int, t *tally) {
 	iv, plain := testIV(a), pattern(uint32(n), n)
-	want, err := refSeal(a.Name, k, iv, assoc, plain, tag)
-	if err != nil {
-		t.failf("%v", err)
-		return
-	}
-	c, err := afalg.NewAEAD(a.Driver, k.kernelKey(a.Name), tag)
+	c, want, err := sealed(a, k, iv, assoc, plain, tag)
 	if err != nil {
 		t.failf("%v", err)
 		return
@@ -166,12 +171,7 @@ func ccmKnownAnswers(a EngineAlgorithm, t *tally) {
 func tampered(a EngineAlgorithm, tag int, t *tally) {
 	k, iv := testAEADKeys(a, a.KeySizes[0]), testIV(a)
 	assoc, plain := testAssoc(a, iv), pattern(9, 128)
-	sealed, err := refSeal(a.Name, k, iv, assoc, plain, tag)
-	if err != nil {
-		t.failf("%v", err)
-		return
-	}
-	c, err := afalg.NewAEAD(a.Driver, k.kernelKey(a.Name), tag)
+	c, sealed, err := sealed(a, k, iv, assoc, plain, tag)
 	if err != nil {
 		t.failf("%v", err)
 		return

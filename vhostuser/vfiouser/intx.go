@@ -170,25 +170,17 @@ func (x *intx) setTrigger(e *vhostuser.Eventfd) {
 }
 
 // setMaskEvent and setUnmaskEvent replace the eventfds that are watched.
-func (x *intx) setMaskEvent(e *vhostuser.Eventfd) {
-	x.mu.Lock()
-	old := x.mask
-	x.mask = e
-	x.mu.Unlock()
-	closeEvent(old)
-	if e != nil {
-		e.Watch(func() { x.maskedByEvent(e) })
-	}
-}
+func (x *intx) setMaskEvent(e *vhostuser.Eventfd)   { x.watch(&x.mask, e, x.maskedByEvent) }
+func (x *intx) setUnmaskEvent(e *vhostuser.Eventfd) { x.watch(&x.unmask, e, x.unmaskedByEvent) }
 
-func (x *intx) setUnmaskEvent(e *vhostuser.Eventfd) {
+func (x *intx) watch(at **vhostuser.Eventfd, e *vhostuser.Eventfd, raised func(*vhostuser.Eventfd)) {
 	x.mu.Lock()
-	old := x.unmask
-	x.unmask = e
+	old := *at
+	*at = e
 	x.mu.Unlock()
 	closeEvent(old)
 	if e != nil {
-		e.Watch(func() { x.unmaskedByEvent(e) })
+		e.Watch(func() { raised(e) })
 	}
 }
 
