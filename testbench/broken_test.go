@@ -10,6 +10,7 @@ import (
 	"github.com/qcemu/qcemu/devices/rulebook"
 	"github.com/qcemu/qcemu/devices/trace"
 	"github.com/qcemu/qcemu/guest/job"
+	"github.com/qcemu/qcemu/guest/suites"
 	"github.com/qcemu/qcemu/report"
 )
 
@@ -46,7 +47,9 @@ func TestFailBroken(t *testing.T) {
 		for _, name := range []string{"probe", "kcapi", "contention"} {
 			r.report.Suites = append(r.report.Suites, report.Suite{Name: name, Ended: true, Cases: []report.Case{{Status: report.Pass}}})
 		}
-		r.failBroken([]finding.Finding{test.found}, []string{"probe", "kcapi"})
+		r.failBroken([]finding.Finding{test.found}, []bootPlan{
+			{kind: suites.BootSelftest, suites: []string{"probe"}}, {kind: suites.BootPhases, suites: []string{"contention"}},
+			{kind: suites.BootNoTests, suites: []string{"kcapi"}}})
 		var failed []string
 		for _, s := range r.report.Suites {
 			if !s.Failed() {
@@ -73,7 +76,7 @@ func TestFindingsInOrder(t *testing.T) {
 	r.failBroken([]finding.Finding{
 		{ID: "BAM-LOCK-013", Severity: "error", Seq: 161, By: by, Suites: []string{"probe"}},
 		{ID: "QCE-DATA-002", Severity: "error", Seq: 150, By: by, Suites: []string{"probe"}},
-	}, []string{"probe"})
+	}, []bootPlan{{kind: suites.BootSelftest, suites: []string{"probe"}}})
 	if cases := r.report.Suites[0].Cases; len(cases) != 1 || !strings.HasPrefix(cases[0].Detail, "QCE-DATA-002") {
 		t.Errorf("%+v", cases)
 	}
@@ -100,7 +103,7 @@ func TestKnownErrors(t *testing.T) {
 		for _, id := range test.ids {
 			found = append(found, finding.Finding{ID: id, Severity: "error", By: []finding.Actor{{Count: 1}}, Suites: []string{test.suite}})
 		}
-		r.failBroken(found, []string{test.suite})
+		r.failBroken(found, []bootPlan{{suites: []string{test.suite}}})
 		cases := r.report.Suites[0].Cases
 		if len(cases) != 1 || cases[0].Status != test.want || strings.Contains(cases[0].Detail, known) && test.want == report.Fail && test.driver == job.Stock {
 			t.Errorf("%s: %+v", test.name, cases)
@@ -111,6 +114,33 @@ func TestKnownErrors(t *testing.T) {
 			if !slices.ContainsFunc(rulebook.Rules(), func(r *trace.Rule) bool { return r.ID == id && r.Severity == trace.Error }) || k.why == "" {
 				t.Errorf("%s: no such rule of severity error, or no reason", id)
 			}
+		}
+	}
+}
+
+// TestCutShort: what is left over when a guest goes down in the middle of its kernel's
+// self-tests is no mistake; when it has come to the end of them, or hangs, it is one.
+func TestCutShort(t *testing.T) {
+	left := finding.Finding{ID: "BAM-LOCK-018", Severity: "error", By: []finding.Actor{{Count: 1}}}
+	for _, test := range []struct {
+		name  string
+		plan  bootPlan
+		hangs bool
+		want  int // cases
+	}{
+		{"probe alone", bootPlan{kind: suites.BootSelftest, suites: []string{"probe"}}, false, 0},
+		{"probe, in which the guest hangs", bootPlan{kind: suites.BootSelftest, suites: []string{"probe"}}, true, 1},
+		{"beside virtio", bootPlan{kind: suites.BootVirtio, suites: []string{"virtio-crypto"}}, false, 0},
+		{"with the self-tests", bootPlan{kind: suites.BootSelftest, suites: []string{"probe", "selftest"}}, false, 1},
+		{"without self-tests", bootPlan{kind: suites.BootNoTests, suites: []string{"kcapi"}}, false, 1},
+	} {
+		r := &run{}
+		for _, name := range test.plan.suites {
+			r.report.Suites = append(r.report.Suites, report.Suite{Name: name, Ended: !test.hangs})
+		}
+		r.failBroken([]finding.Finding{left}, []bootPlan{test.plan})
+		if cases := r.report.Suites[len(r.report.Suites)-1].Cases; len(cases) != test.want {
+			t.Errorf("%s: %+v", test.name, cases)
 		}
 	}
 }

@@ -128,7 +128,7 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 	err = errors.Join(err, model.Close())
 	r.report.Seconds = time.Since(start).Seconds()
 	r.addEngine(model)
-	r.failBroken(model.Findings.Findings(), ordinary(boots))
+	r.failBroken(model.Findings.Findings(), boots)
 	if used {
 		r.report.Antagonists = model.Antagonists()
 		r.report.Integrity = model.Integrity()
