@@ -228,17 +228,6 @@ func ParseRequirement(s string) (Requirement, error) {
 	return r, nil
 }
 
-func (r Requirement) String() string {
-	s := fmt.Sprintf("%s=%d", r.Algorithm, r.Requests)
-	if r.Locked {
-		s += ",locked"
-	}
-	if r.ByCommand {
-		s += ",commands"
-	}
-	return s
-}
-
 // Check says what is missing, nil when the requirement is met by the requests
 // of the execution environment ee.
 func (r Requirement) Check(rows []Row, ee int) error {

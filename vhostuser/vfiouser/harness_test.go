@@ -179,6 +179,13 @@ func newServer(t testing.TB) *world {
 // connect starts a session over a socket pair.
 func (w *world) connect(t testing.TB) {
 	t.Helper()
+	sock, _ := w.join(t)
+	w.c = vfiotest.New(sock)
+}
+
+// join starts a session and returns the client's socket.
+func (w *world) join(t testing.TB) (sock *vhostuser.Socket, fd int) {
+	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -201,7 +208,7 @@ func (w *world) connect(t testing.TB) {
 			t.Error(err)
 		}
 	}()
-	w.c = vfiotest.New(theirs)
+	return theirs, fds[1]
 }
 
 // hangUp ends the session and waits for it.

@@ -1,7 +1,6 @@
 package vfiouser_test
 
 import (
-	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -26,26 +25,8 @@ type rawConn struct {
 func dialRaw(t testing.TB) *rawConn {
 	t.Helper()
 	w := newServer(t)
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ours, err := vhostuser.NewSocket(fds[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs, err := vhostuser.NewSocket(fds[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	w.cancel = cancel
-	w.ended = make(chan struct{})
-	go func() {
-		defer close(w.ended)
-		w.srv.ServeConn(ctx, ours)
-	}()
-	return &rawConn{t, w, theirs, fds[1]}
+	sock, fd := w.join(t)
+	return &rawConn{t, w, sock, fd}
 }
 
 func (r *rawConn) raw(b []byte, fds ...int) {
