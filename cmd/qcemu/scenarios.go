@@ -171,7 +171,7 @@ func playScenarios(w io.Writer, list []*scenario.Scenario, readings []string, as
 	case asJSON:
 		err = writeJSON(w, all)
 	case len(all) == 1:
-		err = all[0].write(w)
+		all[0].write(w)
 	default:
 		err = writePlayed(w, all)
 	}
@@ -213,7 +213,7 @@ func writePlayed(w io.Writer, all []played) error {
 const shownBefore = 8
 
 // write writes all there is to know of one scenario.
-func (p *played) write(w io.Writer) error {
+func (p *played) write(w io.Writer) {
 	fmt.Fprintf(w, "%s: %s\n", p.Scenario, p.Text)
 	for _, f := range p.Findings {
 		fmt.Fprintf(w, "\n%s  %s  %s\n", f.ID, f.Severity, f.Title)
@@ -235,5 +235,4 @@ func (p *played) write(w io.Writer) error {
 	for _, f := range p.Failures {
 		fmt.Fprintf(w, "not as the script says: %s\n", f)
 	}
-	return nil
 }

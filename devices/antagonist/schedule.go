@@ -111,7 +111,7 @@ func (s *Schedule) Next(c *cryptoblock.Choice) cryptoblock.Party {
 	}
 	if c.Moment != cryptoblock.Idle && s.boundary(c) {
 		for i := range s.players {
-			if s.strikes(i, c) {
+			if s.strikes(i) {
 				if p := s.strikeOn(c); p != cryptoblock.Proceed {
 					return p
 				}
@@ -172,7 +172,7 @@ func (s *Schedule) foreign(pipe cryptoblock.Party) bool {
 }
 
 // strikes asks a player's policy whether it strikes now, and how far.
-func (s *Schedule) strikes(i int, c *cryptoblock.Choice) bool {
+func (s *Schedule) strikes(i int) bool {
 	p := &s.players[i]
 	n := 0
 	switch pol := &p.policy; pol.When {

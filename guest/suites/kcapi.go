@@ -131,7 +131,7 @@ func openOnce(a EngineAlgorithm) error {
 		}
 		return c.Close()
 	case Hash:
-		h, err := afalg.NewHash(a.Driver, hashKey(a, 32))
+		h, err := afalg.NewHash(a.Driver, hashKey(a))
 		if err != nil {
 			return err
 		}

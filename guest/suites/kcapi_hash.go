@@ -8,11 +8,11 @@ import (
 )
 
 // hashKey is a key for a hash that takes one, else nil.
-func hashKey(a EngineAlgorithm, size int) []byte {
+func hashKey(a EngineAlgorithm) []byte {
 	if !a.Keyed {
 		return nil
 	}
-	return testKey(size)
+	return testKey(32)
 }
 
 // emptyHMAC: the driver knows the digests of an empty message by heart, but not
@@ -36,7 +36,7 @@ func (r *kcapiRun) hash(a EngineAlgorithm) {
 		}
 	})
 	r.check("sizes", a, func(_ *report.Case, t *tally) {
-		hashMessages(a, hashKey(a, 32), messageSizes, t, func(h *afalg.Hash, m []byte) ([]byte, error) { return h.Sum(m) })
+		hashMessages(a, hashKey(a), messageSizes, t, func(h *afalg.Hash, m []byte) ([]byte, error) { return h.Sum(m) })
 	})
 	if a.Keyed {
 		r.check("key-sizes", a, func(_ *report.Case, t *tally) {
@@ -53,13 +53,13 @@ func (r *kcapiRun) hash(a EngineAlgorithm) {
 			{300, []int{1}}, {1000, []int{7}}, {1024, []int{64}}, {1025, []int{64}}, {4096, []int{63, 2, 63}},
 			{8192, []int{128, 64}}, {65536, []int{4096}}, {100000, []int{64, 32768, 1}}, {1 << 20, []int{65536}},
 		} {
-			hashMessages(a, hashKey(a, 32), []int{cut.message}, t, func(h *afalg.Hash, m []byte) ([]byte, error) {
+			hashMessages(a, hashKey(a), []int{cut.message}, t, func(h *afalg.Hash, m []byte) ([]byte, error) {
 				return h.SumChunks(m, cut.chunks...)
 			})
 		}
 	})
 	r.check("splice", a, func(_ *report.Case, t *tally) {
-		hashMessages(a, hashKey(a, 32), []int{1, 1000, 4096, 65536, 200 * 1024}, t, func(h *afalg.Hash, m []byte) ([]byte, error) {
+		hashMessages(a, hashKey(a), []int{1, 1000, 4096, 65536, 200 * 1024}, t, func(h *afalg.Hash, m []byte) ([]byte, error) {
 			f, err := memoryFile(m)
 			if err != nil {
 				return nil, err
@@ -69,7 +69,7 @@ func (r *kcapiRun) hash(a EngineAlgorithm) {
 		})
 	})
 	empty := func(_ *report.Case, t *tally) {
-		hashMessages(a, hashKey(a, 32), []int{0}, t, func(h *afalg.Hash, m []byte) ([]byte, error) { return h.Sum(m) })
+		hashMessages(a, hashKey(a), []int{0}, t, func(h *afalg.Hash, m []byte) ([]byte, error) { return h.Sum(m) })
 	}
 	if a.Keyed {
 		r.expect("empty", a, emptyHMAC, empty)

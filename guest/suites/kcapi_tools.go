@@ -189,7 +189,7 @@ func (r *kcapiRun) hashTools(a EngineAlgorithm) {
 		}
 	})
 	r.check("kcapi-dgst-files", a, func(_ *report.Case, t *tally) {
-		key := hashKey(a, 32)
+		key := hashKey(a)
 		for _, p := range r.places() {
 			m := pattern(8, 1<<20)
 			ref, err := refHash(a.Name, key)

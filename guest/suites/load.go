@@ -160,7 +160,7 @@ func (l *load) thread(ctx context.Context, number int) {
 			continue
 		}
 		if err != nil {
-			l.ended(number, a, func(n *requestCount) { n.failed++; n.note("%v", err) })
+			l.ended(a, func(n *requestCount) { n.failed++; n.note("%v", err) })
 			failures++
 			l.gate.RUnlock()
 			continue
@@ -216,13 +216,13 @@ func (l *load) opened(number int, a EngineAlgorithm, d *draws) (client, error) {
 func (l *load) request(number int, a EngineAlgorithm, c client, d *draws) bool {
 	q, err := c.draw(d)
 	if err != nil { // the reference does not know what to expect
-		l.ended(number, a, func(n *requestCount) { n.failed++; n.note("%v", err) })
+		l.ended(a, func(n *requestCount) { n.failed++; n.note("%v", err) })
 		return false
 	}
 	l.begins(number, a)
 	got, err := q.do()
 	l.over(number)
-	l.ended(number, a, func(n *requestCount) {
+	l.ended(a, func(n *requestCount) {
 		if err != nil {
 			n.failed++
 			n.note("%s: %v", q.what, err)
@@ -254,7 +254,7 @@ func (l *load) over(number int) {
 }
 
 // ended counts what came of a request.
-func (l *load) ended(number int, a EngineAlgorithm, count func(*requestCount)) {
+func (l *load) ended(a EngineAlgorithm, count func(*requestCount)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.closed {

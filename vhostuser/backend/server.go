@@ -99,10 +99,7 @@ const departure = 5 * time.Second
 
 // begin makes sock the present front-end.
 func (s *Server) begin(ctx context.Context, sock *vhostuser.Socket) (*session, error) {
-	x, err := newSession(s, sock)
-	if err != nil {
-		return nil, err
-	}
+	x := newSession(s, sock)
 	for {
 		s.mu.Lock()
 		old := s.active

@@ -64,7 +64,7 @@ type message struct {
 	fds     []int
 }
 
-func newSession(srv *Server, sock *vhostuser.Socket) (*session, error) {
+func newSession(srv *Server, sock *vhostuser.Socket) *session {
 	s := &session{srv: srv, dev: srv.dev, sock: sock, log: srv.log, gone: make(chan struct{}), mem: newMemTable()}
 	if pid, uid, err := sock.Peer(); err == nil {
 		s.pid = pid
@@ -73,7 +73,7 @@ func newSession(srv *Server, sock *vhostuser.Socket) (*session, error) {
 	for i := range s.dev.Queues() {
 		s.rings = append(s.rings, newRing(s, i))
 	}
-	return s, nil
+	return s
 }
 
 // run serves the front-end until it goes away, breaks the protocol or ctx is

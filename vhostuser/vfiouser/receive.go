@@ -124,25 +124,25 @@ func (rx *receiver) room() {
 }
 
 // fill receives once. Without wait it may receive nothing.
-func (rx *receiver) fill(wait bool) (int, error) {
+func (rx *receiver) fill(wait bool) error {
 	held := 0 // by a message of which only a part has arrived
 	for _, p := range rx.passed {
 		held += len(p.fds)
 	}
 	if held > vhostuser.MaxFDs {
-		return 0, errFDs
+		return errFDs
 	}
 	rx.room()
 	n, fds, err := rx.sock.Recv(rx.buf[rx.w:], wait)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	rx.w += n
 	rx.total += uint64(n)
 	if len(fds) > 0 {
 		rx.passed = append(rx.passed, passed{rx.total, fds})
 	}
-	return n, nil
+	return nil
 }
 
 // next returns the next message, parked ones first. ok is false if there is
@@ -205,7 +205,7 @@ func (rx *receiver) pump(d time.Duration, deliver func(*message)) (err error) {
 		if ready, err := rx.sock.WaitReadable(d); err != nil || !ready {
 			return err
 		}
-		if _, err := rx.fill(false); err != nil {
+		if err := rx.fill(false); err != nil {
 			return err
 		}
 	}

@@ -72,7 +72,7 @@ func decode(t *testing.T, stream []byte, pieces []byte) (list []got) {
 			return list
 		}
 		if !ok {
-			if _, err := rx.fill(true); err != nil {
+			if err := rx.fill(true); err != nil {
 				return list
 			}
 			continue

@@ -153,7 +153,7 @@ func (s *session) fill() error {
 			line.settle()
 		}
 	}
-	_, err := s.rx.fill(true)
+	err := s.rx.fill(true)
 	return err
 }
 
