@@ -153,8 +153,7 @@ func (s *session) fill() error {
 			line.settle()
 		}
 	}
-	err := s.rx.fill(true)
-	return err
+	return s.rx.fill(true)
 }
 
 // done closes the descriptors that the handler did not take.
