@@ -49,8 +49,8 @@ unit:
 # Each fuzz target for a moment, from its committed corpus. A number of runs and
 # not of seconds: at the end of a time, Go before 1.27 may take the stop of its
 # own workers for a failure (go.dev/issue/75804), and minimising what it found
-# new may fill all of the time. FuzzServe waits 10 ms for the end of each of its
-# connections, FuzzRecording replays three times: they get a twentieth.
+# new may fill all of the time. FuzzServe makes a folder and a connection each
+# time, FuzzRecording replays three times: they get a twentieth.
 fuzz:
 	@echo '== fuzz targets, $(FUZZRUNS) runs each'
 	@set -e; for pkg in $$(grep -l --include='*_test.go' -r '^func Fuzz' . | xargs -n1 dirname | sort -u); do \

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"time"
 )
 
 // Limits of one connection.
@@ -15,9 +14,6 @@ const (
 	maxInFlight = 64        // requests taken and not answered
 )
 
-// lastStart is far more than a goroutine takes from "go" to its first line.
-const lastStart = 10 * time.Millisecond
-
 // The layout and the types of the messages that the guard looks into (9P2000:
 // size[4] type[1] tag[2], then the body).
 const (
@@ -25,7 +21,8 @@ const (
 	peekSize   = headerSize + 16 // as far as the fields that are checked
 
 	tFlush   = 108 // oldtag[2]
-	tVersion = 100 // msize[4] version[s]
+	tVersion = 100 // msize[4] version[s]; the reply has the same
+	tAttach  = 104
 	tRead    = 116 // fid[4] offset[8] count[4]
 	tReaddir = 40  // fid[4] offset[8] count[4]
 )
@@ -39,24 +36,35 @@ const (
 //
 // Read is called by one goroutine at a time, and so is Write.
 type guard struct {
-	conn io.ReadWriteCloser
+	conn  io.ReadWriteCloser
+	begin <-chan struct{} // closed: the client's messages may begin
+	ended chan struct{}   // closed: Read has come to its end
+	end   sync.Once       // closes ended
 
 	// Of Read.
 	peeked []byte // checked and not yet handed on
 	body   int    // bytes of the message that follow the peeked ones
 
 	// Of Write.
-	reply int // bytes of the reply still to come
+	reply      int    // bytes of the reply still to come
+	versionTag uint16 // of an Rversion whose msize is still to come
+	rversion   bool   // there is one
 
 	mu      sync.Mutex
 	changed *sync.Cond      // on mu: tags shrank, or closed
 	tags    map[uint16]bool // guarded by mu; in flight; true: a Tversion
+	msize   uint32          // guarded by mu; what the server takes as a message
 	closed  bool            // guarded by mu
 	err     error           // guarded by mu; why the guard closed
 }
 
-func newGuard(conn io.ReadWriteCloser) *guard {
-	g := &guard{conn: conn, tags: map[uint16]bool{}}
+// newGuard makes a guard that hands on a message of our own first, and then, when
+// begin is closed, the client's.
+func newGuard(conn io.ReadWriteCloser, first []byte, begin <-chan struct{}) *guard {
+	g := &guard{
+		conn: conn, begin: begin, ended: make(chan struct{}),
+		peeked: first, tags: map[uint16]bool{}, msize: maxMessage,
+	}
 	g.changed = sync.NewCond(&g.mu)
 	return g
 }
@@ -91,12 +99,17 @@ func (g *guard) fail(format string, args ...any) error {
 }
 
 func (g *guard) Read(p []byte) (int, error) {
+	n, err := g.read(p)
+	if err != nil {
+		// The server ends at the first error and does not read again.
+		g.end.Do(func() { close(g.ended) })
+	}
+	return n, err
+}
+
+func (g *guard) read(p []byte) (int, error) {
 	if len(g.peeked) == 0 && g.body == 0 {
 		if err := g.next(); err != nil {
-			// The server's goroutines count themselves when they begin to run,
-			// and the count is what it waits for at the end. Let the last one
-			// begin before the end is known.
-			time.Sleep(lastStart)
 			return 0, err
 		}
 	}
@@ -112,6 +125,7 @@ func (g *guard) Read(p []byte) (int, error) {
 
 // next takes the beginning of a message and admits it.
 func (g *guard) next() error {
+	<-g.begin
 	buf := make([]byte, peekSize)
 	if _, err := io.ReadFull(g.conn, buf[:headerSize]); err != nil {
 		return err
@@ -134,7 +148,7 @@ func (g *guard) next() error {
 	case (kind == tRead || kind == tReaddir) && len(body) >= 16 && le.Uint32(body[12:]) > maxMessage:
 		return g.fail("asked for %d bytes in one message", le.Uint32(body[12:]))
 	}
-	if err := g.admit(tag, kind == tVersion); err != nil {
+	if err := g.admit(tag, kind == tVersion, size); err != nil {
 		return err
 	}
 	g.peeked, g.body = buf, int(size)-len(buf)
@@ -143,10 +157,10 @@ func (g *guard) next() error {
 
 // admit waits until there is room for one more request. A Tversion is alone in
 // flight.
-func (g *guard) admit(tag uint16, version bool) error {
+func (g *guard) admit(tag uint16, version bool, size uint32) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if _, busy := g.tags[tag]; busy {
+	if _, busy := g.tags[tag]; busy || tag == holdTag {
 		g.mu.Unlock()
 		defer g.mu.Lock()
 		return g.fail("used tag %d for two requests at once", tag)
@@ -156,6 +170,12 @@ func (g *guard) admit(tag uint16, version bool) error {
 	}
 	if g.closed {
 		return io.ErrClosedPipe
+	}
+	if size > g.msize { // the server would end without another Read
+		limit := g.msize
+		g.mu.Unlock()
+		defer g.mu.Lock()
+		return g.fail("sent a message of %d bytes, it has agreed to %d", size, limit)
 	}
 	g.tags[tag] = version
 	return nil
@@ -173,22 +193,36 @@ func (g *guard) negotiating() bool {
 // Write passes on a reply, which the server hands over in a few pieces, the
 // first of which holds the header.
 func (g *guard) Write(p []byte) (int, error) {
-	if g.reply == 0 {
+	le := binary.LittleEndian
+	switch {
+	case g.reply == 0:
 		if len(p) < headerSize {
 			return 0, g.fail("got a reply without a header")
 		}
-		le := binary.LittleEndian
 		g.reply = int(le.Uint32(p))
-		// The tag is free from here on: the client may use it again as soon as
-		// it has the reply.
-		g.mu.Lock()
 		tag := le.Uint16(p[5:])
+		g.mu.Lock()
 		_, known := g.tags[tag]
-		delete(g.tags, tag)
 		g.mu.Unlock()
 		if !known { // the server answers what it cannot decode without its tag
 			return 0, g.fail("sent a message that cannot be decoded")
 		}
+		if p[4] == tVersion+1 {
+			g.rversion, g.versionTag = true, tag
+		} else {
+			g.free(tag)
+		}
+	case g.rversion:
+		g.rversion = false
+		if len(p) < 4 {
+			return 0, g.fail("got an Rversion without its size")
+		}
+		if msize := le.Uint32(p); msize > 0 { // else nothing has been agreed on
+			g.mu.Lock()
+			g.msize = msize
+			g.mu.Unlock()
+		}
+		g.free(g.versionTag)
 	}
 	n, err := g.conn.Write(p)
 	if g.reply -= n; g.reply <= 0 {
@@ -201,4 +235,11 @@ func (g *guard) Write(p []byte) (int, error) {
 		g.Close()
 	}
 	return n, err
+}
+
+// free gives a tag back: the client may use it again as soon as it has the reply.
+func (g *guard) free(tag uint16) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.tags, tag)
 }

@@ -39,12 +39,11 @@ func message(kind byte, tag uint16, body ...any) []byte {
 }
 
 const (
-	tAttach = 104
-	tWalk   = 110
-	tLopen  = 12
-	tWrite  = 118
-	noTag   = 0xffff
-	noFid   = -1
+	tWalk  = 110
+	tLopen = 12
+	tWrite = 118
+	noTag  = 0xffff
+	noFid  = -1
 )
 
 func version() []byte { return message(tVersion, noTag, 64<<10, "9P2000.L") }
@@ -84,6 +83,8 @@ func TestGuardRefuses(t *testing.T) {
 		"flush of itself":   {append(version(), message(tFlush, 7, uint16(7))...), "flush of itself"},
 		"giant read":        {append(version(), message(tRead, 1, 1, uint64(0), 1<<30)...), "1073741824 bytes in one message"},
 		"giant readdir":     {append(version(), message(tReaddir, 1, 1, uint64(0), 1<<30)...), "1073741824 bytes in one message"},
+		"above msize":       {append(version(), message(tWrite, 1, 1, uint64(0), 64<<10, make([]byte, 64<<10))...), "it has agreed to 65536"},
+		"our own tag":       {append(version(), message(tWalk, holdTag, 1, 2, uint16(0))...), "tag 65534"},
 		"cannot decode":     {append(version(), message(tWalk, 1, 1, 2, uint16(9))...), "cannot be decoded"},
 	} {
 		t.Run(name, func(t *testing.T) {

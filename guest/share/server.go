@@ -50,22 +50,22 @@ func (s *Server) Close() error { return s.root.Close() }
 // Serve speaks 9P on conn until the peer closes it, breaks the protocol (an
 // error), or ctx ends. It closes conn.
 func (s *Server) Serve(ctx context.Context, conn io.ReadWriteCloser) error {
-	g := newGuard(conn)
+	h := newHold(s.attach)
+	g := newGuard(conn, attachRequest, h.held)
 	stop := context.AfterFunc(ctx, func() { g.Close() })
 	defer stop()
 	// One 9P server for each connection: fids of different connections share
 	// nothing, so a rename in one cannot wait for the other.
-	p9.NewServer(attacher{s}).Handle(g, g)
+	h.handle(g)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	return g.fault()
 }
 
-type attacher struct{ s *Server }
-
-func (a attacher) Attach() (p9.File, error) {
-	n, err := a.s.node(".")
+// attach is the root of what is shared.
+func (s *Server) attach() (p9.File, error) {
+	n, err := s.node(".")
 	if err != nil {
 		return nil, err
 	}
