@@ -1,6 +1,7 @@
 package cryptoblock
 
 import (
+	"math"
 	"math/bits"
 	"math/rand/v2"
 	"syscall"
@@ -132,6 +133,7 @@ const workPerEntry = 1 << 15
 const (
 	idleAfter = 50 * time.Microsecond
 	maxTries  = 20 // looks until it does so though accesses come
+	maxIdle   = time.Second
 )
 
 // before lets the schedule have its way while an access waits.
@@ -184,8 +186,13 @@ func (b *Block) fastest(n int) bool {
 }
 
 // schedule makes steps until the schedule says that it is enough, and reports
-// whether nothing is left to happen. At Idle time passes when nobody can move.
+// whether nothing is left to happen. At Idle time passes when nobody can move; with
+// a timing that knows the clock on the wall, only to what was waited for.
 func (b *Block) schedule(m Moment, e *Entry) (done bool) {
+	last := uint64(math.MaxUint64)
+	if b.timing.Wall > 0 {
+		last, _ = b.next()
+	}
 	c := &b.choices
 	*c = Choice{Moment: m, Entry: e, Last: Proceed}
 	for left := workPerEntry; left > 0; left-- {
@@ -203,6 +210,9 @@ func (b *Block) schedule(m Moment, e *Entry) (done bool) {
 			}
 			if !ok {
 				return true
+			}
+			if at > last {
+				return false
 			}
 			b.advance(at)
 			continue
@@ -256,9 +266,12 @@ func (b *Block) step(p Party) (work int) {
 // background goes on with what entries have left over. seen is how many there
 // were when it was started.
 func (b *Block) background(seen uint64) {
+	b.mu.Lock()
+	due := time.Now().Add(b.wall())
+	b.mu.Unlock()
 	for tries := 0; ; tries++ {
 		if b.ordered {
-			pause(idleAfter)
+			pause(max(idleAfter, time.Until(due)))
 		}
 		b.mu.Lock()
 		if b.ordered && b.entries != seen && tries < maxTries {
@@ -270,6 +283,7 @@ func (b *Block) background(seen uint64) {
 		if b.rest {
 			b.enter(&Entry{Kind: IdleEntry})
 			seen = b.entries
+			due = time.Now().Add(b.wall())
 		}
 		if !b.rest {
 			b.bg = false
@@ -280,9 +294,26 @@ func (b *Block) background(seen uint64) {
 	}
 }
 
-// pause sleeps for less than a millisecond, which the runtime's timers round up
-// to one where nothing else runs.
+// wall returns how long the next thing that is due lets wait by the clock on the
+// wall.
+func (b *Block) wall() time.Duration {
+	at, ok := b.next()
+	if !ok || b.timing.Wall == 0 || at <= b.now {
+		return 0
+	}
+	if ns := at - b.now; ns < uint64(maxIdle)/b.timing.Wall {
+		return time.Duration(ns * b.timing.Wall)
+	}
+	return maxIdle
+}
+
+// pause sleeps, also for less than a millisecond, which the runtime's timers round
+// up to one where nothing else runs.
 func pause(d time.Duration) {
+	if d >= time.Millisecond {
+		time.Sleep(d)
+		return
+	}
 	t := syscall.NsecToTimespec(d.Nanoseconds())
 	_ = syscall.Nanosleep(&t, nil) // an interrupted sleep is long enough
 }

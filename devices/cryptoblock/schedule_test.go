@@ -189,7 +189,7 @@ func (r *tape) Write(uint64, []byte) error { return nil }
 // What a tap has seen is all that there is to know: without Linux and without
 // its memory the same happens again.
 func TestReplayIsTheSame(t *testing.T) {
-	for _, name := range []string{"fastest", "silicon"} {
+	for _, name := range []string{"fastest", "silicon", "slow-motion"} {
 		options := func(tap cryptoblock.Tap, sink trace.Sink) cryptoblock.Options {
 			return cryptoblock.Options{Manual: true, Tap: tap, Sinks: []trace.Sink{sink}, Timing: timing(t, name), Scheduler: cryptoblock.NewRandomOrder(7)}
 		}
@@ -245,6 +245,31 @@ func TestUnlockPassesSlowEngine(t *testing.T) {
 	}
 }
 
+// While no access comes, model time jumps to the end of all that is to happen; with
+// a timing that knows the clock on the wall it goes to what was waited for, so that
+// a client can come in between.
+func TestIdleTime(t *testing.T) {
+	idles := func(wall uint64) (n int) {
+		seen, slow := newEvents(), timing(t, "slow-engine")
+		slow.Wall = wall
+		l := newLinux(t, cryptoblock.Options{Timing: slow, Sinks: []trace.Sink{seen}})
+		l.Driver.Series(someRequests[1])
+		l.Unlock()
+		l.Ring(&l.TX)
+		l.Ring(&l.RX)
+		for ; seen.first(trace.OpDone) < 0 && n < 10_000; n++ {
+			l.Block.Do(cryptoblock.Entry{Kind: cryptoblock.IdleEntry})
+		}
+		return n
+	}
+	if n := idles(0); n != 1 {
+		t.Errorf("it takes %d idle entries, want 1", n)
+	}
+	if n := idles(1); n < 10 || n == 10_000 {
+		t.Errorf("by the clock on the wall it takes %d idle entries, want some: one for each moment in which something happens", n)
+	}
+}
+
 // lateLine tells whether it changed.
 type lateLine struct{ raised chan bool }
 
@@ -259,8 +284,14 @@ func (l *lateLine) Set(level bool) {
 
 // A block that is not manual goes on by itself.
 func TestGoesOnByItself(t *testing.T) {
+	for _, name := range []string{"silicon", "slow-motion"} {
+		t.Run(name, func(t *testing.T) { goesOn(t, timing(t, name)) })
+	}
+}
+
+func goesOn(t *testing.T, timing cryptoblock.Timing) {
 	p := profile(t)
-	b, err := cryptoblock.New(*p, cryptoblock.Options{Timing: timing(t, "silicon")})
+	b, err := cryptoblock.New(*p, cryptoblock.Options{Timing: timing})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,16 +32,25 @@ type Timing struct {
 
 	// Interrupt is how long a line takes to its processor, in ns.
 	Interrupt uint64
+
+	// Wall is how many times slower than the clock on the wall model time passes
+	// while no access comes. 0: it jumps to whatever is due next, so that all is
+	// over before a guest has taken an interrupt. Otherwise a guest can come too
+	// early: it has Wall times as long until something happens.
+	Wall uint64
 }
 
 // timings are the presets. The figures of "silicon" are inferred: an AES core
 // of some hundred MB/s behind a bus of a few ns a beat, as the throughput of
-// shipping chips has it. What counts is their order, not their size.
+// shipping chips has it. What counts is their order, not their size. An operation
+// of "slow-motion" takes half a millisecond by the clock on the wall, more than an
+// emulated guest takes from an interrupt to its client's completion.
 var timings = []Timing{
 	{Name: "fastest"},
 	{Name: "silicon", Access: 150, Latency: 120, BytesPerNs: 4, Prefetch: 8, Setup: 400, PsPerByte: 3000, Buffer: 256, Interrupt: 1000},
 	{Name: "slow-engine", Access: 50, Latency: 40, BytesPerNs: 8, Setup: 20_000, PsPerByte: 50_000, Buffer: 256, Interrupt: 200},
 	{Name: "slow-bus", Access: 50, Latency: 2_000, BytesPerNs: 1, Setup: 100, PsPerByte: 500, Interrupt: 5_000},
+	{Name: "slow-motion", Access: 50, Setup: 1_000, Wall: 500},
 }
 
 // Timings returns the names of all presets.
