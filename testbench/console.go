@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"io"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -24,6 +24,7 @@ type console struct {
 	trouble []string // at most maxTrouble, failed self-tests apart
 	failed  int      // self-tests among trouble, at most maxTrouble
 	fatal   bool
+	waits   time.Time // when the kernel last complained of a task that waits
 }
 
 // maxLine bounds what is kept of a line without an end.
@@ -82,6 +83,9 @@ func (c *console) scan(line []byte) {
 	c.last = append(c.last, string(line))
 	for _, d := range distress {
 		if m := d.re.Find(line); m != nil {
+			if bytes.HasPrefix(m, []byte("INFO: task ")) {
+				c.waits = time.Now()
+			}
 			c.complain(string(m))
 			c.fatal = c.fatal || d.fatal
 			return
@@ -105,11 +109,15 @@ func (c *console) complain(words string) {
 	c.trouble = append(c.trouble, words)
 }
 
-// blocked reports whether the kernel has complained of a task that waits for long.
+// blockedFor is how long a task counts as waiting since the kernel's last complaint of
+// it; the kernel complains every two minutes.
+const blockedFor = 3 * time.Minute
+
+// blocked reports whether a task waits for long, as the kernel complains.
 func (c *console) blocked() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.ContainsFunc(c.trouble, func(words string) bool { return strings.HasPrefix(words, "INFO: task ") })
+	return !c.waits.IsZero() && time.Since(c.waits) < blockedFor
 }
 
 // failure is what kept the console from being written to its file.

@@ -18,8 +18,13 @@ type standstill struct {
 
 	what  string
 	mark  uint64
-	since time.Time
+	since time.Time     // of what and mark
+	last  time.Time     // when it was looked
+	still time.Duration // since then, without what the host itself stood still
 }
+
+// lookEvery is how far apart two looks are at the most, unless the host stands still.
+const lookEvery = 5 * time.Second
 
 // blockedTask is what stands still if only the kernel knows of it.
 const blockedTask = "a task is blocked, says the kernel, and the block has nothing left to do: an interrupt is missing, or the driver does not look for one"
@@ -33,9 +38,12 @@ func (s *standstill) check(now, heard time.Time) string {
 		what = blockedTask
 	}
 	if what != s.what || mark != s.mark || heard.After(s.since) {
-		s.what, s.mark, s.since = what, mark, now
+		s.what, s.mark, s.since, s.still = what, mark, now, 0
+	} else {
+		s.still += min(now.Sub(s.last), lookEvery)
 	}
-	if what == "" || now.Sub(s.since) < stillLimit {
+	s.last = now
+	if what == "" || s.still < stillLimit {
 		return ""
 	}
 	return fmt.Sprintf("the guest hangs, nothing has moved for %v: %s", stillLimit, what)

@@ -148,8 +148,13 @@ func (c *Checker) report(r rule, e *trace.Event, value uint64) {
 
 // reportPipe says that a rule is broken at a pipe, without an event that did it.
 func (c *Checker) reportPipe(r rule, p *pipe, seq, value uint64) {
+	c.reportBy(r, p, p.ee, seq, value)
+}
+
+// reportBy says the same where it is not the pipe's owner who did it.
+func (c *Checker) reportBy(r rule, p *pipe, ee uint8, seq, value uint64) {
 	c.ev = trace.Event{Seq: seq, Kind: trace.Anomaly, Rule: &rules[r], Pipe: p.id, Off: p.rd, Value: value,
-		By: trace.Master{Via: trace.Command, EE: p.ee, Pipe: p.id}}
+		By: trace.Master{Via: trace.Command, EE: ee, Pipe: p.id}}
 	c.out.Emit(&c.ev)
 }
 

@@ -176,5 +176,5 @@ func (c *Checker) hung() {
 		c.reportSide(r, c.op.ee, c.op.begun, c.op.in)
 		return
 	}
-	c.reportPipe(r, &c.pipes[at], c.op.begun, c.op.in)
+	c.reportBy(r, &c.pipes[at], c.op.ee, c.op.begun, c.op.in)
 }

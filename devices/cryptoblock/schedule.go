@@ -1,7 +1,6 @@
 package cryptoblock
 
 import (
-	"math"
 	"math/bits"
 	"math/rand/v2"
 	"syscall"
@@ -133,7 +132,10 @@ const workPerEntry = 1 << 15
 const (
 	idleAfter = 50 * time.Microsecond
 	maxTries  = 20 // looks until it does so though accesses come
-	maxIdle   = time.Second
+
+	// With a timing that knows the clock on the wall.
+	lookEvery = time.Millisecond // for accesses, while something is waited for
+	maxIdle   = time.Second      // for one thing
 )
 
 // before lets the schedule have its way while an access waits.
@@ -187,12 +189,10 @@ func (b *Block) fastest(n int) bool {
 
 // schedule makes steps until the schedule says that it is enough, and reports
 // whether nothing is left to happen. At Idle time passes when nobody can move; with
-// a timing that knows the clock on the wall, only to what was waited for.
+// a timing that knows the clock on the wall, only to the one thing that was waited
+// for.
 func (b *Block) schedule(m Moment, e *Entry) (done bool) {
-	last := uint64(math.MaxUint64)
-	if b.timing.Wall > 0 {
-		last, _ = b.next()
-	}
+	moved := false // or time has passed
 	c := &b.choices
 	*c = Choice{Moment: m, Entry: e, Last: Proceed}
 	for left := workPerEntry; left > 0; left-- {
@@ -211,12 +211,14 @@ func (b *Block) schedule(m Moment, e *Entry) (done bool) {
 			if !ok {
 				return true
 			}
-			if at > last {
+			if moved && b.timing.Wall > 0 {
 				return false
 			}
+			moved = true
 			b.advance(at)
 			continue
 		}
+		moved = true
 		left -= b.step(p)
 		c.Last = p
 	}
@@ -271,11 +273,17 @@ func (b *Block) background(seen uint64) {
 	b.mu.Unlock()
 	for tries := 0; ; tries++ {
 		if b.ordered {
-			pause(max(idleAfter, time.Until(due)))
+			pause(max(idleAfter, min(time.Until(due), lookEvery)))
 		}
 		b.mu.Lock()
 		if b.ordered && b.entries != seen && tries < maxTries {
 			seen = b.entries // accesses still come
+			due = time.Now().Add(b.wall())
+			b.mu.Unlock()
+			continue
+		}
+		if time.Until(due) > 0 {
+			tries-- // a look is not a try
 			b.mu.Unlock()
 			continue
 		}

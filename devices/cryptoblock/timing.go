@@ -36,15 +36,17 @@ type Timing struct {
 	// Wall is how many times slower than the clock on the wall model time passes
 	// while no access comes. 0: it jumps to whatever is due next, so that all is
 	// over before a guest has taken an interrupt. Otherwise a guest can come too
-	// early: it has Wall times as long until something happens.
+	// early: each thing that is due is waited for Wall times as long, a second at
+	// most, less what passes with accesses.
 	Wall uint64
 }
 
 // timings are the presets. The figures of "silicon" are inferred: an AES core
 // of some hundred MB/s behind a bus of a few ns a beat, as the throughput of
 // shipping chips has it. What counts is their order, not their size. An operation
-// of "slow-motion" takes half a millisecond by the clock on the wall, more than an
-// emulated guest takes from an interrupt to its client's completion.
+// of "slow-motion" takes half a millisecond by the clock on the wall, or twenty
+// accesses: more than an emulated guest needs from an interrupt to its client's
+// completion.
 var timings = []Timing{
 	{Name: "fastest"},
 	{Name: "silicon", Access: 150, Latency: 120, BytesPerNs: 4, Prefetch: 8, Setup: 400, PsPerByte: 3000, Buffer: 256, Interrupt: 1000},

@@ -38,7 +38,7 @@ const (
 type guard struct {
 	conn  io.ReadWriteCloser
 	begin <-chan struct{} // closed: the client's messages may begin
-	ended chan struct{}   // closed: Read has come to its end
+	ended chan struct{}   // closed: the end of input, or of the connection
 	end   sync.Once       // closes ended
 
 	// Of Read.
@@ -52,8 +52,9 @@ type guard struct {
 
 	mu      sync.Mutex
 	changed *sync.Cond      // on mu: tags shrank, or closed
-	tags    map[uint16]bool // guarded by mu; in flight; true: a Tversion
+	tags    map[uint16]byte // guarded by mu; in flight, with their types
 	msize   uint32          // guarded by mu; what the server takes as a message
+	raised  uint32          // guarded by mu; what it takes after the next message; 0: the same
 	closed  bool            // guarded by mu
 	err     error           // guarded by mu; why the guard closed
 }
@@ -63,7 +64,7 @@ type guard struct {
 func newGuard(conn io.ReadWriteCloser, first []byte, begin <-chan struct{}) *guard {
 	g := &guard{
 		conn: conn, begin: begin, ended: make(chan struct{}),
-		peeked: first, tags: map[uint16]bool{}, msize: maxMessage,
+		peeked: first, tags: map[uint16]byte{}, msize: maxMessage,
 	}
 	g.changed = sync.NewCond(&g.mu)
 	return g
@@ -84,6 +85,7 @@ func (g *guard) Close() error {
 	}
 	g.closed = true
 	g.changed.Broadcast()
+	g.end.Do(func() { close(g.ended) })
 	return g.conn.Close()
 }
 
@@ -101,7 +103,7 @@ func (g *guard) fail(format string, args ...any) error {
 func (g *guard) Read(p []byte) (int, error) {
 	n, err := g.read(p)
 	if err != nil {
-		// The server ends at the first error and does not read again.
+		// The server does not read again.
 		g.end.Do(func() { close(g.ended) })
 	}
 	return n, err
@@ -148,7 +150,12 @@ func (g *guard) next() error {
 	case (kind == tRead || kind == tReaddir) && len(body) >= 16 && le.Uint32(body[12:]) > maxMessage:
 		return g.fail("asked for %d bytes in one message", le.Uint32(body[12:]))
 	}
-	if err := g.admit(tag, kind == tVersion, size); err != nil {
+	if kind == tFlush && len(body) >= 2 {
+		if old := le.Uint16(body); old == holdTag || g.flushing(old) {
+			return g.fail("sent a flush of tag %d, which is never answered or a flush itself", old)
+		}
+	}
+	if err := g.admit(tag, kind, size); err != nil {
 		return err
 	}
 	g.peeked, g.body = buf, int(size)-len(buf)
@@ -157,15 +164,20 @@ func (g *guard) next() error {
 
 // admit waits until there is room for one more request. A Tversion is alone in
 // flight.
-func (g *guard) admit(tag uint16, version bool, size uint32) error {
+func (g *guard) admit(tag uint16, kind byte, size uint32) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if _, busy := g.tags[tag]; busy || tag == holdTag {
+	if tag == holdTag {
+		g.mu.Unlock()
+		defer g.mu.Lock()
+		return g.fail("used tag %d, which is the server's own", tag)
+	}
+	if _, busy := g.tags[tag]; busy {
 		g.mu.Unlock()
 		defer g.mu.Lock()
 		return g.fail("used tag %d for two requests at once", tag)
 	}
-	for !g.closed && len(g.tags) > 0 && (version || len(g.tags) >= maxInFlight || g.negotiating()) {
+	for !g.closed && len(g.tags) > 0 && (kind == tVersion || len(g.tags) >= maxInFlight || g.negotiating()) {
 		g.changed.Wait()
 	}
 	if g.closed {
@@ -177,17 +189,28 @@ func (g *guard) admit(tag uint16, version bool, size uint32) error {
 		defer g.mu.Lock()
 		return g.fail("sent a message of %d bytes, it has agreed to %d", size, limit)
 	}
-	g.tags[tag] = version
+	if g.raised > 0 {
+		g.msize, g.raised = g.raised, 0
+	}
+	g.tags[tag] = kind
 	return nil
 }
 
 func (g *guard) negotiating() bool {
-	for _, v := range g.tags {
-		if v {
+	for _, kind := range g.tags {
+		if kind == tVersion {
 			return true
 		}
 	}
 	return false
+}
+
+// flushing reports whether a tag is that of a Tflush in flight. Two that flush
+// each other would wait for ever.
+func (g *guard) flushing(tag uint16) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.tags[tag] == tFlush
 }
 
 // Write passes on a reply, which the server hands over in a few pieces, the
@@ -218,9 +241,7 @@ func (g *guard) Write(p []byte) (int, error) {
 			return 0, g.fail("got an Rversion without its size")
 		}
 		if msize := le.Uint32(p); msize > 0 { // else nothing has been agreed on
-			g.mu.Lock()
-			g.msize = msize
-			g.mu.Unlock()
+			g.agree(msize)
 		}
 		g.free(g.versionTag)
 	}
@@ -235,6 +256,19 @@ func (g *guard) Write(p []byte) (int, error) {
 		g.Close()
 	}
 	return n, err
+}
+
+// agree notes a new limit for messages. The server looks at its limit before it
+// waits for a message, so the first one has to be within the old limit too.
+func (g *guard) agree(msize uint32) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.raised = 0
+	if msize > g.msize {
+		g.raised = msize
+		return
+	}
+	g.msize = msize
 }
 
 // free gives a tag back: the client may use it again as soon as it has the reply.

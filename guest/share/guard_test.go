@@ -84,7 +84,8 @@ func TestGuardRefuses(t *testing.T) {
 		"giant read":        {append(version(), message(tRead, 1, 1, uint64(0), 1<<30)...), "1073741824 bytes in one message"},
 		"giant readdir":     {append(version(), message(tReaddir, 1, 1, uint64(0), 1<<30)...), "1073741824 bytes in one message"},
 		"above msize":       {append(version(), message(tWrite, 1, 1, uint64(0), 64<<10, make([]byte, 64<<10))...), "it has agreed to 65536"},
-		"our own tag":       {append(version(), message(tWalk, holdTag, 1, 2, uint16(0))...), "tag 65534"},
+		"our own tag":       {append(version(), message(tWalk, holdTag, 1, 2, uint16(0))...), "tag 65534, which is the server's own"},
+		"flush of our own":  {append(version(), message(tFlush, 7, uint16(holdTag))...), "flush of tag 65534"},
 		"cannot decode":     {append(version(), message(tWalk, 1, 1, 2, uint16(9))...), "cannot be decoded"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -99,32 +100,79 @@ func TestGuardRefuses(t *testing.T) {
 	}
 }
 
-// TestGuardDuplicateTag keeps a request busy in the host's callback while its
-// tag is used again.
-func TestGuardDuplicateTag(t *testing.T) {
-	busy, free := make(chan bool), make(chan bool)
-	s, err := New(t.TempDir(), func(job.Event) { busy <- true; <-free }, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	conn, theirs := socketPair(t)
-	defer conn.Close()
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(context.Background(), theirs) }()
-	openControl(t, conn)
+// TestGuardInFlight keeps a request busy in the host's callback while another message
+// comes that must not come then.
+func TestGuardInFlight(t *testing.T) {
 	line := `{"type":"finished"}` + "\n"
 	write := message(tWrite, 5, 2, uint64(0), len(line), []byte(line))
-	conn.Write(write)
-	<-busy
-	conn.Write(write)
-	// The guard closes the connection; the callback is still at work.
-	if _, err := conn.Read(make([]byte, 1)); err == nil {
-		t.Error("there was a reply")
+	for name, c := range map[string]struct {
+		send []byte
+		want string
+	}{
+		"the same tag":     {write, "tag 5 for two requests"},
+		"flush of a flush": {append(message(tFlush, 6, uint16(5)), message(tFlush, 7, uint16(6))...), "flush of tag 6"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			busy, free := make(chan bool), make(chan bool)
+			s, err := New(t.TempDir(), func(job.Event) { busy <- true; <-free }, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			conn, theirs := socketPair(t)
+			defer conn.Close()
+			done := make(chan error, 1)
+			go func() { done <- s.Serve(context.Background(), theirs) }()
+			openControl(t, conn)
+			conn.Write(write)
+			<-busy
+			conn.Write(c.send)
+			// The guard closes the connection; the callback is still at work.
+			if _, err := conn.Read(make([]byte, 1)); err == nil {
+				t.Error("there was a reply")
+			}
+			close(free)
+			if err := <-done; err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("Serve: %v; want an error with %q", err, c.want)
+			}
+		})
 	}
-	close(free)
-	if err := <-done; err == nil || !strings.Contains(err.Error(), "tag 5 for two requests") {
-		t.Errorf("Serve: %v; want an error about tag 5", err)
+}
+
+// TestGuardRaisedSize agrees on larger messages than before: what is larger than
+// before may come with the second message, for the server has looked at its limit
+// before it took the first.
+func TestGuardRaisedSize(t *testing.T) {
+	large := message(tWrite, 1, 9, uint64(0), 8<<10, make([]byte, 8<<10)) // to a file that is not there
+	for name, c := range map[string]struct {
+		first []byte
+		want  string
+	}{
+		"at once":               {large, "it has agreed to 4096"},
+		"after a small message": {attachTo(1), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			conn, done := h.connect(t)
+			for _, m := range [][]byte{message(tVersion, noTag, 4<<10, "9P2000.L"), version()} {
+				conn.Write(m)
+				reply(t, conn)
+			}
+			conn.Write(c.first)
+			if c.want == "" {
+				reply(t, conn)
+				conn.Write(large)
+				reply(t, conn)
+				conn.Close()
+				if err := <-done; err != nil {
+					t.Errorf("Serve: %v", err)
+				}
+				return
+			}
+			if err := <-done; err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("Serve: %v; want an error with %q", err, c.want)
+			}
+		})
 	}
 }
 
