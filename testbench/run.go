@@ -128,7 +128,9 @@ func Run(ctx context.Context, c Config) (*report.Run, error) {
 	err = errors.Join(err, model.Close())
 	r.report.Seconds = time.Since(start).Seconds()
 	r.addEngine(model)
-	r.failBroken(model.Findings.Findings(), boots)
+	if err == nil { // else what Linux was stopped at would be taken for its mistakes
+		r.failBroken(model.Findings.Findings(), boots)
+	}
 	if used {
 		r.report.Antagonists = model.Antagonists()
 		r.report.Integrity = model.Integrity()
