@@ -71,8 +71,8 @@ guest-tests: build
 	@echo '== guest tests'
 	QCEMU_E2E=1 QCEMU=$(abspath $(BIN)) $(GO) test -count=1 -p 1 -timeout 180m -v ./tests/...
 
-# Mistakes that are put into the series one at a time: each has to be named. About
-# an hour; not part of make test, which has the quick ones.
+# Mistakes that are put into the series one at a time: each that the hardware can
+# see has to be named. About an hour; not part of make test, which has the quick ones.
 mutants: build
 	QCEMU_MUTANTS=1 QCEMU=$(abspath $(BIN)) $(GO) test -count=1 -timeout 6h -v -run TestMutants ./tests/
 
