@@ -212,11 +212,9 @@ func listing(t *testing.T, dir string) (list []string) {
 	return list
 }
 
-// TestGuestSeries gives qcemu a folder of patches, with a cover letter among
-// them as b4 leaves it.
-func TestGuestSeries(t *testing.T) {
-	needGuests(t)
-	dir := filepath.Join(t.TempDir(), "v16")
+// copySeries puts the project's own series into a folder.
+func copySeries(t *testing.T, dir string) {
+	t.Helper()
 	patches, err := filepath.Glob("../guest/kernel/series/*.patch")
 	if err != nil || len(patches) == 0 {
 		t.Fatalf("the project's series: %v, %v", patches, err)
@@ -228,6 +226,14 @@ func TestGuestSeries(t *testing.T) {
 		}
 		write(t, filepath.Join(dir, filepath.Base(name)), data)
 	}
+}
+
+// TestGuestSeries gives qcemu a folder of patches, with a cover letter among
+// them as b4 leaves it.
+func TestGuestSeries(t *testing.T) {
+	needGuests(t)
+	dir := filepath.Join(t.TempDir(), "v16")
+	copySeries(t, dir)
 	write(t, filepath.Join(dir, "0000-cover-letter.patch"), []byte("Subject: [PATCH v16 00/12] A cover letter\n\nNo diff.\n"))
 	b := startRun(t, "--series", dir, "--suite", "probe", "--require", "sha256=1,locked,commands")
 	if code := b.wait(); code != 0 {

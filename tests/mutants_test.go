@@ -57,17 +57,7 @@ func TestMutants(t *testing.T) {
 // and what that says.
 func tryMutant(t *testing.T, m mutants.Mutant) (found []string, verdict string) {
 	dir := filepath.Join(t.TempDir(), "series")
-	patches, err := filepath.Glob("../guest/kernel/series/*.patch")
-	if err != nil || len(patches) == 0 {
-		t.Fatalf("the project's series: %v, %v", patches, err)
-	}
-	for _, name := range patches {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		write(t, filepath.Join(dir, filepath.Base(name)), data)
-	}
+	copySeries(t, dir)
 	write(t, filepath.Join(dir, "9999-"+m.Name+".patch"), m.Patch)
 
 	b := startRun(t, append([]string{"--series", dir, "--suite", "probe,selftest"}, m.Run...)...)

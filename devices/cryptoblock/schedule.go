@@ -305,8 +305,11 @@ func (b *Block) background(seen uint64) {
 // wall returns how long the next thing that is due lets wait by the clock on the
 // wall.
 func (b *Block) wall() time.Duration {
+	if b.timing.Wall == 0 {
+		return 0
+	}
 	at, ok := b.next()
-	if !ok || b.timing.Wall == 0 || at <= b.now {
+	if !ok || at <= b.now {
 		return 0
 	}
 	if ns := at - b.now; ns < uint64(maxIdle)/b.timing.Wall {
